@@ -1,5 +1,7 @@
 import { connect } from 'amqplib'
 import { CompressionTypes } from 'kafkajs'
+import { makeTopic } from '../clients/kafka/make-topic.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { noKafka, openHands, sharedKafka, uniqueTopic } from '../test/servers/kafka.ts'
 import { noRabbitmq, sharedRabbitmq, uniqueName } from '../test/servers/rabbitmq.ts'
 
@@ -80,7 +82,7 @@ export async function openKafkaQueue(): Promise<Queue | string> {
   const { admin, producer } = await openHands(server.broker)
   const topic = uniqueTopic('bench')
   const group = `group-${topic}`
-  await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }], waitForLeaders: true })
+  await makeTopic(admin, { topic, numPartitions: PARTITIONS }, systemClock, AbortSignal.timeout(30_000))
   const send = (count: number) =>
     producer.send({
       topic,

@@ -3,6 +3,7 @@ import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { KafkaAccess } from './access.ts'
 import { call, endWithin, type KafkaClient, openKafka } from './client.ts'
+import { makeTopic } from './make-topic.ts'
 import { errorTypeOf, type Trouble } from './outcome.ts'
 
 /** A record on its way out. */
@@ -158,7 +159,9 @@ class Out implements KafkaOut {
 
   /** The client does not connect here, so that this does not fail. */
   #linked(): Promise<Link> {
-    this.#link ??= openKafka(this.#access, { log: this.#log }).then(client => openLink(client, this.#options))
+    this.#link ??= openKafka(this.#access, { log: this.#log }).then(client =>
+      openLink(client, this.#options, this.#clock, this.#over.signal),
+    )
     return this.#link
   }
 }
@@ -180,7 +183,12 @@ interface Link {
   forget(): void
 }
 
-async function openLink({ kafka, where }: KafkaClient, options: OutOptions): Promise<Link> {
+async function openLink(
+  { kafka, where }: KafkaClient,
+  options: OutOptions,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Link> {
   const {
     default: { Partitioners },
   } = await import('kafkajs')
@@ -200,7 +208,7 @@ async function openLink({ kafka, where }: KafkaClient, options: OutOptions): Pro
   const prepare = async () => {
     await producer.connect()
     await admin.connect()
-    await makeTopic(admin, options)
+    await ensureTopic(admin, options, clock, signal)
   }
   const ready = () => {
     prepared ??= prepare().catch(error => {
@@ -213,12 +221,10 @@ async function openLink({ kafka, where }: KafkaClient, options: OutOptions): Pro
 }
 
 /** Looked for first: somebody who may write need not have the right to make topics. */
-async function makeTopic(admin: Admin, { topic, partitions, replicas }: OutOptions): Promise<void> {
+async function ensureTopic(admin: Admin, options: OutOptions, clock: Clock, signal: AbortSignal): Promise<void> {
+  const { topic, partitions, replicas } = options
   if ((await admin.listTopics()).includes(topic)) return
-  await admin.createTopics({
-    topics: [{ topic, numPartitions: partitions, replicationFactor: replicas }],
-    waitForLeaders: true,
-  })
+  await makeTopic(admin, { topic, numPartitions: partitions, replicationFactor: replicas }, clock, signal)
 }
 
 function sizeOf({ key, value, headers }: OutRecord): number {

@@ -1,4 +1,6 @@
 import { Kafka, logLevel, type Producer } from 'kafkajs'
+import { makeTopic } from '../../clients/kafka/make-topic.ts'
+import { systemClock } from '../../runtime/clock.ts'
 import type { Wish } from './tally.ts'
 
 /** The topic that `coffeeshop.yaml` reads. */
@@ -55,15 +57,8 @@ export class EventShop implements AsyncDisposable {
     if ((await admin.listTopics()).includes(TOPIC)) await admin.deleteTopics({ topics: [TOPIC] })
     await admin.deleteGroups(['coffeeshop']).catch(() => {})
     // A topic that was just deleted may still be there for a moment.
-    for (let tries = 0; ; tries++) {
-      const topics = [{ topic: TOPIC, numPartitions: PARTITIONS }]
-      const made = await admin.createTopics({ topics, waitForLeaders: true }).catch((error: unknown) => {
-        if (tries === 20) throw error
-        return false
-      })
-      if (made) break
-      await new Promise(resolve => setTimeout(resolve, 250))
-    }
+    while ((await admin.listTopics()).includes(TOPIC)) await new Promise(resolve => setTimeout(resolve, 250))
+    await makeTopic(admin, { topic: TOPIC, numPartitions: PARTITIONS }, systemClock, AbortSignal.timeout(30_000))
     await admin.disconnect()
     const producer = kafka.producer({ allowAutoTopicCreation: false })
     await producer.connect()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openBacklog } from '../../../clients/backlog.ts'
 import type { KafkaBacklog } from '../../../clients/kafka/backlog.ts'
+import { makeTopic } from '../../../clients/kafka/make-topic.ts'
 import { systemClock } from '../../../runtime/clock.ts'
 import { type KafkaServer, noKafka, openHands, sharedKafka, uniqueTopic } from '../../servers/kafka.ts'
 
@@ -19,7 +20,7 @@ async function open(broker: string, group: string, topics: readonly string[], ch
 async function topicWith(server: KafkaServer, records: number): Promise<string> {
   const topic = uniqueTopic('lag')
   await using hands = await openHands(server.broker)
-  await hands.admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true })
+  await makeTopic(hands.admin, { topic, numPartitions: 2 }, systemClock, signal)
   if (records > 0)
     await hands.producer.send({
       topic,
