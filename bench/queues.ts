@@ -1,8 +1,6 @@
 import { connect } from 'amqplib'
 import { CompressionTypes } from 'kafkajs'
-import { makeTopic } from '../clients/kafka/make-topic.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { noKafka, openHands, sharedKafka, uniqueTopic } from '../test/servers/kafka.ts'
+import { noKafka, openHands, openTopic, sharedKafka, uniqueTopic } from '../test/servers/kafka.ts'
 import { noRabbitmq, sharedRabbitmq, uniqueName } from '../test/servers/rabbitmq.ts'
 
 /** A queue of a real server under measurement. */
@@ -79,10 +77,11 @@ export async function openKafkaQueue(): Promise<Queue | string> {
   const missing = await noKafka()
   if (missing !== false) return missing
   const server = await sharedKafka()
-  const { admin, producer } = await openHands(server.broker)
+  const hands = await openHands(server.broker)
+  const { admin, producer } = hands
   const topic = uniqueTopic('bench')
   const group = `group-${topic}`
-  await makeTopic(admin, { topic, numPartitions: PARTITIONS }, systemClock, AbortSignal.timeout(30_000))
+  await openTopic(hands, { topic, numPartitions: PARTITIONS })
   const send = (count: number) =>
     producer.send({
       topic,

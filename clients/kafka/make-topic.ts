@@ -1,5 +1,6 @@
 import type { Admin, ITopicConfig } from 'kafkajs'
 import { type Clock, sleep } from '../../runtime/clock.ts'
+import { errorTypeOf } from './outcome.ts'
 
 /** How long a new topic may take to be known everywhere, and how often that is looked at. */
 const KNOWN_TRIES = 100
@@ -15,22 +16,21 @@ const NOT_YET = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
 export async function makeTopic(admin: Admin, topic: ITopicConfig, clock: Clock, signal: AbortSignal): Promise<void> {
   await admin.createTopics({ topics: [topic], waitForLeaders: false })
   for (let tries = 1; ; tries++) {
-    const trouble = await troubleOf(admin, topic.topic)
-    if (trouble === undefined) return
-    if (tries === KNOWN_TRIES) throw trouble
+    const error = await notReady(admin, topic.topic)
+    if (error === undefined) return
+    if (tries === KNOWN_TRIES) throw error
     await sleep(clock, KNOWN_LOOK_MS, signal)
   }
 }
 
 /** Why nothing can be put there yet. */
-async function troubleOf(admin: Admin, topic: string): Promise<Error | undefined> {
+async function notReady(admin: Admin, topic: string): Promise<Error | undefined> {
   try {
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
     const led = topics[0]?.partitions.every(({ leader }) => leader >= 0) === true
     return led ? undefined : new Error(`the topic ${JSON.stringify(topic)} has partitions without a leader`)
   } catch (error) {
-    const { type } = error as { readonly type?: string }
-    if (error instanceof Error && NOT_YET.includes(type ?? '')) return error
+    if (error instanceof Error && NOT_YET.includes(errorTypeOf(error))) return error
     throw error
   }
 }

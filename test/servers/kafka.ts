@@ -5,7 +5,9 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { type Admin, Kafka, logLevel, Partitioners, type Producer } from 'kafkajs'
+import { type Admin, type ITopicConfig, Kafka, logLevel, Partitioners, type Producer } from 'kafkajs'
+import { makeTopic } from '../../clients/kafka/make-topic.ts'
+import { systemClock } from '../../runtime/clock.ts'
 
 /** A real Apache Kafka of one node on loopback. */
 export interface KafkaServer {
@@ -142,5 +144,22 @@ export async function openHands(broker: string): Promise<KafkaHands> {
       await producer.disconnect().catch(() => {})
       await admin.disconnect().catch(() => {})
     },
+  }
+}
+
+/**
+ * Makes a topic, and waits until its leaders lead. Before that a send may fail for one partition, and the library would send
+ * those of the others twice.
+ */
+export async function openTopic({ admin }: KafkaHands, topic: ITopicConfig): Promise<void> {
+  await makeTopic(admin, topic, systemClock, AbortSignal.timeout(30_000))
+  for (let tries = 1; ; tries++) {
+    try {
+      await admin.fetchTopicOffsets(topic.topic)
+      return
+    } catch (error) {
+      if (tries === 50) throw error
+    }
+    await new Promise(resolve => setTimeout(resolve, 100))
   }
 }

@@ -1,9 +1,7 @@
 import type { AdapterJob } from '../../../adapters/registry.ts'
-import { makeTopic } from '../../../clients/kafka/make-topic.ts'
 import { consumerGroupOf, type KafkaSourceResource } from '../../../crds/kafka-source.ts'
-import { systemClock } from '../../../runtime/clock.ts'
 import type { Upstream } from '../../conformance/adapter.ts'
-import { type KafkaServer, openHands, uniqueTopic } from '../../servers/kafka.ts'
+import { type KafkaServer, openHands, openTopic, uniqueTopic } from '../../servers/kafka.ts'
 import { sourceOf } from './source.ts'
 
 /** One topic of a real server, as the promises of adapters ask for it. */
@@ -42,12 +40,7 @@ export class TestTopic implements Upstream {
   async make(): Promise<void> {
     await using hands = await openHands(this.server.broker)
     const configEntries = Object.entries(this.#config).map(([name, value]) => ({ name, value }))
-    await makeTopic(
-      hands.admin,
-      { topic: this.name, numPartitions: this.#partitions, configEntries },
-      systemClock,
-      AbortSignal.timeout(30_000),
-    )
+    await openTopic(hands, { topic: this.name, numPartitions: this.#partitions, configEntries })
   }
 
   async remove(): Promise<void> {

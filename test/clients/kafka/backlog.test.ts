@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openBacklog } from '../../../clients/backlog.ts'
 import type { KafkaBacklog } from '../../../clients/kafka/backlog.ts'
-import { makeTopic } from '../../../clients/kafka/make-topic.ts'
 import { systemClock } from '../../../runtime/clock.ts'
-import { type KafkaServer, noKafka, openHands, sharedKafka, uniqueTopic } from '../../servers/kafka.ts'
+import { type KafkaServer, noKafka, openHands, openTopic, sharedKafka, uniqueTopic } from '../../servers/kafka.ts'
 
 const missing = await noKafka()
 const withServer = missing === false ? {} : { skip: missing }
@@ -20,7 +19,7 @@ async function open(broker: string, group: string, topics: readonly string[], ch
 async function topicWith(server: KafkaServer, records: number): Promise<string> {
   const topic = uniqueTopic('lag')
   await using hands = await openHands(server.broker)
-  await makeTopic(hands.admin, { topic, numPartitions: 2 }, systemClock, signal)
+  await openTopic(hands, { topic, numPartitions: 2 })
   if (records > 0)
     await hands.producer.send({
       topic,
