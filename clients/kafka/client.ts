@@ -6,6 +6,7 @@ import { noAnswer } from '../trouble.ts'
 import { type KafkaAccess, type KafkaTls, shownBrokers } from './access.ts'
 import { registerCodecs } from './codecs.ts'
 import { type Trouble, troubleOf } from './outcome.ts'
+import { trackSockets } from './sockets.ts'
 
 /** One request, its repetitions included. */
 export const CALL_TIMEOUT_MS = 30_000
@@ -20,6 +21,8 @@ export interface KafkaClient {
   readonly kafka: Kafka
   /** `kafka://…`, without credentials. */
   readonly where: string
+  /** Cuts what is left of its connections, once they were ended. */
+  cut(): void
 }
 
 export interface ClientDeps {
@@ -35,6 +38,7 @@ export async function openKafka(access: KafkaAccess, { log, onOutOfRange }: Clie
   } = await import('kafkajs')
   await registerCodecs()
   keepQuiet()
+  const { factory, cut } = trackSockets()
   const kafka = new Kafka({
     clientId: 'weir',
     brokers: [...access.brokers],
@@ -42,6 +46,7 @@ export async function openKafka(access: KafkaAccess, { log, onOutOfRange }: Clie
     authenticationTimeout: REQUEST_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     retry: RETRY,
+    socketFactory: factory,
     ...(access.tls && { ssl: tlsOptions(access.tls) }),
     // The mechanism's type is the tag of a union that has the same fields for all of ours.
     ...(access.sasl && { sasl: { ...access.sasl } as SASLOptions }),
@@ -52,7 +57,7 @@ export async function openKafka(access: KafkaAccess, { log, onOutOfRange }: Clie
       write(log, entry)
     },
   })
-  return { kafka, where: shownBrokers(access) }
+  return { kafka, where: shownBrokers(access), cut }
 }
 
 /** Runs requests within `timeoutMs`. What goes wrong is a trouble. @throws the signal's reason. */

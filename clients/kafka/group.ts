@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Log } from '../../runtime/log.ts'
 import { trouble } from '../trouble.ts'
 import type { KafkaAccess } from './access.ts'
-import { call, endWithin, openKafka } from './client.ts'
+import { call, endWithin, type KafkaClient, openKafka } from './client.ts'
 import { type Trouble, troubleOf } from './outcome.ts'
 import { pinEnds } from './pin.ts'
 
@@ -99,11 +99,11 @@ export async function joinGroup(
   signal: AbortSignal,
 ): Promise<GroupMember | Trouble> {
   const onOutOfRange = (topic: string, partition: number) => listener.outOfRange({ topic, partition })
-  const { kafka, where } = await openKafka(access, { log: deps.log, onOutOfRange })
+  const client = await openKafka(access, { log: deps.log, onOutOfRange })
   const {
     default: { PartitionAssigners },
   } = await import('kafkajs')
-  const consumer = kafka.consumer({
+  const consumer = client.kafka.consumer({
     groupId: options.group,
     sessionTimeout: SESSION_MS,
     heartbeatInterval: HEARTBEAT_MS,
@@ -121,8 +121,8 @@ export async function joinGroup(
       },
     ],
   })
-  const member = new Member(consumer, where, listener, deps)
-  const joining = call(where, () => member.join(options.topics), deps.clock, signal, JOIN_TIMEOUT_MS)
+  const member = new Member(consumer, client, listener, deps)
+  const joining = call(client.where, () => member.join(options.topics), deps.clock, signal, JOIN_TIMEOUT_MS)
   const joined = await joining.catch(async error => {
     await member.close()
     throw error
@@ -159,6 +159,7 @@ class Member implements GroupMember {
   readonly ended: Promise<Trouble>
   readonly #consumer: Consumer
   readonly #where: string
+  readonly #cut: () => void
   readonly #listener: GroupListener
   readonly #deps: MemberDeps
   readonly #over = new AbortController()
@@ -168,10 +169,11 @@ class Member implements GroupMember {
   #joining = true
   #started: Promise<void> | undefined
 
-  constructor(consumer: Consumer, where: string, listener: GroupListener, deps: MemberDeps) {
+  constructor(consumer: Consumer, { where, cut }: KafkaClient, listener: GroupListener, deps: MemberDeps) {
     const { promise, resolve } = Promise.withResolvers<Trouble>()
     this.#consumer = consumer
     this.#where = where
+    this.#cut = cut
     this.#listener = listener
     this.#deps = deps
     this.ended = promise
@@ -224,8 +226,9 @@ class Member implements GroupMember {
     this.#end(trouble('unreachable', `${this.#where}: the connection is closed`))
     const closing = this.#consumer.disconnect()
     // One that is still joining does not hear that, and would be a member that nobody listens to, with partitions of its own.
-    if (this.#joining) this.#started?.then(() => this.#consumer.disconnect()).catch(() => {})
+    const joined = this.#joining ? this.#started?.then(() => this.#consumer.disconnect()).catch(() => {}) : undefined
     await endWithin(closing, this.#deps.clock)
+    void Promise.resolve(joined).then(this.#cut)
   }
 
   #isOurs(topic: string, partition: number): boolean {

@@ -91,8 +91,9 @@ class Out implements KafkaOut {
     this.#over.abort(new Error('the sink is closed'))
     const link = await this.#link?.catch(() => undefined)
     this.#link = undefined
-    if (link !== undefined)
-      await endWithin(Promise.all([link.producer.disconnect(), link.admin.disconnect()]), this.#clock)
+    if (link === undefined) return
+    await endWithin(Promise.all([link.producer.disconnect(), link.admin.disconnect()]), this.#clock)
+    link.cut()
   }
 
   /** One request after the other, each with all that came during the one before. Never rejects. */
@@ -181,10 +182,12 @@ interface Link {
   ready(): Promise<void>
   /** Looks again the next time. */
   forget(): void
+  /** See `KafkaClient.cut`. */
+  cut(): void
 }
 
 async function openLink(
-  { kafka, where }: KafkaClient,
+  { kafka, where, cut }: KafkaClient,
   options: OutOptions,
   clock: Clock,
   signal: AbortSignal,
@@ -217,7 +220,7 @@ async function openLink(
     })
     return prepared
   }
-  return { where, producer, admin, ready, forget }
+  return { where, producer, admin, ready, forget, cut }
 }
 
 /** Looked for first: somebody who may write need not have the right to make topics. */

@@ -76,6 +76,7 @@ class AdminLookout implements Lookout {
 
   async close(): Promise<void> {
     await endWithin(this.#admin.disconnect(), this.#clock)
+    this.#client.cut()
   }
 
   #call<T>(work: (admin: Admin) => Promise<T>, signal: AbortSignal): Promise<T | Trouble> {
