@@ -5,6 +5,8 @@ interface KeyState {
   /** Behind the head, in memory, oldest first; older than whatever is on disk. */
   readonly held: Fifo<Item>
   onDisk: number
+  /** Of those, how many went there since they were last asked for: the answer does not know them. */
+  fresh: number
 }
 
 /**
@@ -38,7 +40,7 @@ export class KeyGate {
   /** True: `key` was free, and has a head now. */
   enter(key: string): boolean {
     if (this.#keys.has(key)) return false
-    this.#keys.set(key, { held: new Fifo(), onDisk: 0 })
+    this.#keys.set(key, newState())
     return true
   }
 
@@ -54,15 +56,24 @@ export class KeyGate {
 
   /** One more that is behind `key` is on disk. */
   toDisk(key: string): void {
-    this.#state(key).onDisk++
+    const state = this.#state(key)
+    state.onDisk++
+    state.fresh++
     this.#onDisk++
   }
 
-  /** `gone` of those on disk came back, or will never. */
-  fromDisk(key: string, gone: number): void {
+  /** What is behind `key` on disk is asked for now. */
+  ask(key: string): void {
+    const state = this.#keys.get(key)
+    if (state !== undefined) state.fresh = 0
+  }
+
+  /** `gone` of those that were asked for came back, or will never; `all`: the others too. */
+  fromDisk(key: string, gone: number | 'all'): void {
     const state = this.#keys.get(key)
     if (state === undefined) return
-    const counted = Math.min(gone, state.onDisk)
+    const asked = state.onDisk - state.fresh
+    const counted = gone === 'all' ? asked : Math.min(gone, asked)
     state.onDisk -= counted
     this.#onDisk -= counted
   }
@@ -91,9 +102,13 @@ export class KeyGate {
   #state(key: string): KeyState {
     let state = this.#keys.get(key)
     if (state === undefined) {
-      state = { held: new Fifo(), onDisk: 0 }
+      state = newState()
       this.#keys.set(key, state)
     }
     return state
   }
+}
+
+function newState(): KeyState {
+  return { held: new Fifo(), onDisk: 0, fresh: 0 }
 }

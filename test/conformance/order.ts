@@ -119,6 +119,26 @@ export function orderConformance(name: string, durable: boolean, make: () => Pro
       assert.equal(store.counts(orders)?.blocked, 0)
     })
 
+    behaves('what comes behind a key while those before it are brought from disk is not forgotten', async store => {
+      const total = 400
+      let appended = 0
+      const append = () => store.append(shop, keyed(`a${appended++}`, 'a', 100), 9)
+      await Promise.all(Array.from({ length: 4 }, append))
+      const appends: Promise<unknown>[] = []
+      for (let i = 0; i < total; i++) {
+        let head: Lease | undefined
+        await until(() => {
+          head = store.lease(orders, 1)[0]
+          return head !== undefined
+        })
+        assert.equal(idOf(head), `a${i}`)
+        if (head !== undefined) store.settle(head, { kind: 'done' })
+        if (appended < total) appends.push(append())
+      }
+      await Promise.all(appends)
+      assert.equal(store.counts(orders)?.blocked, 0)
+    })
+
     behaves('a Trigger that is ordered no more gets everything, and one that becomes ordered waits', async store => {
       for (const id of ['a1', 'a2', 'a3']) await store.append(shop, keyed(id, 'a'), 9)
       const [a1] = await leaseSoon(store, orders, 1)

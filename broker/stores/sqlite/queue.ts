@@ -127,10 +127,7 @@ export class SqliteQueue implements Hungry {
   /** The subscriber's stage of `item`, which was in flight, is over: the next one of its key may go. */
   leave(item: Item): void {
     const key = this.keyOf(item)
-    if (key === undefined) return
-    const next = this.#gate?.next(key)
-    if (next === 'disk') this.#keysToLoad.add(key)
-    else if (next !== undefined) this.ready.pushAgain(next)
+    if (key !== undefined) this.#next(key)
   }
 
   /** The item left memory until `dueMs`. Its key, if it has one, stays taken. */
@@ -178,7 +175,10 @@ export class SqliteQueue implements Hungry {
     if (what === 'due') this.#dueSinceMs = undefined
     const orderKeys =
       what === 'blocked' && this.#freeing === 0 ? [...this.#keysToLoad.values().take(LOAD_KEYS)] : undefined
-    for (const key of orderKeys ?? []) this.#keysToLoad.delete(key)
+    for (const key of orderKeys ?? []) {
+      this.#keysToLoad.delete(key)
+      this.#gate?.ask(key)
+    }
     return {
       kind: 'load',
       trigger: this.key,
@@ -296,16 +296,23 @@ export class SqliteQueue implements Hungry {
       byKey.delete(key)
       if (head !== undefined) {
         const isAll = complete && rest.length + 1 < BEHIND_EVENTS
-        gate?.fromDisk(key, isAll ? Number.POSITIVE_INFINITY : rest.length + 1)
+        gate?.fromDisk(key, isAll ? 'all' : rest.length + 1)
         this.ready.pushAgain(head)
         for (const item of rest) gate?.hold(key, item)
       } else if (complete) {
-        gate?.fromDisk(key, Number.POSITIVE_INFINITY)
-        gate?.next(key)
+        gate?.fromDisk(key, 'all')
+        this.#next(key)
       } else this.#keysToLoad.add(key)
     }
     // The order changed while they were on their way.
     for (const item of [...byKey.values()].flat()) this.ready.pushAgain(item)
+  }
+
+  /** The head of `key` has left. */
+  #next(key: string): void {
+    const next = this.#gate?.next(key)
+    if (next === 'disk') this.#keysToLoad.add(key)
+    else if (next !== undefined) this.ready.pushAgain(next)
   }
 
   #enter(item: Item): void {
