@@ -66,6 +66,7 @@ class Out {
     const attempts = deadLetterSink === undefined ? undefined : attemptsIn(delivery)
     this.#patience = patienceOf(delivery, attempts, random)
     this.#joiner = new Joiner({
+      most: BATCH_EVENTS,
       fits: events => firstOf(events, 0),
       together: (events, signal) => this.#emitBatch(events, signal),
       alone: (event, signal) => this.#alone(event, signal),
@@ -128,8 +129,7 @@ function firstOf(events: readonly CloudEvent[], start: number): number {
   let bytes = 0
   let count = 0
   for (const event of events.slice(start, start + BATCH_EVENTS)) {
-    // Data that is no JSON grows by a third in an envelope.
-    bytes += (event.body.byteLength * 4) / 3
+    bytes += event.body.byteLength
     if (bytes > BATCH_BYTES || event.mode !== mode || event.attributes.specversion !== '1.0') break
     count++
   }

@@ -2,6 +2,8 @@ import type { CloudEvent } from '../event/event.ts'
 import type { Emitted } from './adapter.ts'
 
 export interface JoinerDeps {
+  /** Events in one request, at most. */
+  readonly most: number
   /** The first events of a list that may go in one request, at least one. */
   readonly fits: (events: readonly CloudEvent[]) => number
   /** Hands all of them over in one request. False: none was taken. @throws the signal's reason. */
@@ -55,6 +57,7 @@ export class Joiner {
     signal.addEventListener(
       'abort',
       () => {
+        this.#waiting = this.#waiting.filter(one => one.signal !== signal)
         for (const { reject } of all) reject(signal.reason)
         all.clear()
       },
@@ -65,10 +68,8 @@ export class Joiner {
 
   #next(): void {
     while (this.#requests < REQUESTS && this.#waiting.length > 0) {
-      this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted)
-      const count = this.#deps.fits(this.#waiting.map(({ event }) => event))
-      const group = this.#waiting.splice(0, count)
-      if (group.length === 0) return
+      const first = this.#waiting.slice(0, this.#deps.most).map(({ event }) => event)
+      const group = this.#waiting.splice(0, this.#deps.fits(first))
       this.#requests++
       void this.#send(group).finally(() => {
         this.#requests--

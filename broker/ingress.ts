@@ -213,7 +213,7 @@ function eventIn(
   const read = readHttpEvent(request.rawHeaders, body.bytes)
   if (read.kind === 'event') return read.event
   if (read.kind === 'batch') {
-    const batch = readBatch(body.bytes, read.mode)
+    const batch = readBatch(body.bytes, read.format)
     if (batch.kind === 'invalid') return problem('invalid-event', `${capital(batch.reason)}.`, batch.code)
     return batch.events.map(event => withPassed(event, read.passed))
   }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { type Fault, noAttributes } from './attributes.ts'
-import { type EnvelopeData, envelopeData, isBase64Encoded, makeEnvelope, readParts, unfolded } from './envelope.ts'
+import { noAttributes } from './attributes.ts'
+import { type EnvelopeData, envelopeData, isBase64Encoded, makeEnvelope, unfolded } from './envelope.ts'
 import type { CloudEvent } from './event.ts'
 import { bufferOf, isJson } from './json.ts'
 import { isJsonType, isUtf8TextType } from './media-type.ts'
@@ -14,16 +14,6 @@ export function toBinary(event: CloudEvent): CloudEvent {
   const data = envelopeData(event)
   const attributes = binaryAttributes(Object.assign(noAttributes(), event.attributes), data)
   return { ...event, mode: 'binary', attributes, body: dataBytes(data) }
-}
-
-/** Reads an envelope as an event in binary mode, which keeps nothing of `body` in memory. As `toBinary` of `readEnvelope`. */
-export function readBinary(body: Uint8Array): { readonly kind: 'event'; readonly event: CloudEvent } | Fault {
-  const read = readParts(body)
-  if (read.kind === 'invalid') return read
-  const { data } = read
-  const attributes = binaryAttributes(read.attributes, data)
-  const bytes = data.kind === 'json' ? data.bytes.slice() : dataBytes(data)
-  return { kind: 'event', event: { mode: 'binary', attributes, body: bytes } }
 }
 
 function binaryAttributes(attributes: Record<string, string>, data: EnvelopeData): Record<string, string> {
@@ -45,26 +35,6 @@ export function toStructured(event: CloudEvent): CloudEvent {
     attributes = Object.assign(noAttributes(), attributes, { datacontentencoding: 'base64' })
   }
   return { ...event, mode: 'structured', attributes, body: makeEnvelope(attributes, data) }
-}
-
-/**
- * As `toStructured`, of an event of CloudEvents 1.0, and so that `toBinary` gives back the very same event: of JSON data that
- * has white space around it an envelope would keep only the value.
- */
-export function toExactStructured(event: CloudEvent): CloudEvent {
-  if (event.mode === 'structured') return event
-  const { attributes, body } = event
-  const data = describeData(event)
-  const exact: EnvelopeData =
-    data.kind === 'json' && (isSpace(body[0]) || isSpace(body[body.byteLength - 1]))
-      ? { kind: 'base64', text: bufferOf(body).toString('base64') }
-      : data
-  return { ...event, mode: 'structured', body: makeEnvelope(attributes, exact) }
-}
-
-/** JSON's white space (RFC 8259 §2). */
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d
 }
 
 function describeData({ attributes, body }: CloudEvent): EnvelopeData {

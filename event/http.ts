@@ -5,13 +5,13 @@ import { type Change, isBase64Encoded, readEnvelope, spliceEnvelope, unfolded } 
 import type { CloudEvent } from './event.ts'
 import { decodeHeaderValue, encodeHeaderValue } from './header-value.ts'
 import { bufferOf } from './json.ts'
-import { batchModeOf, contentModeOf } from './media-type.ts'
+import { type BatchFormat, contentModeOf } from './media-type.ts'
 import { addPassed, checkedPassed, type Passed, passedName } from './passed.ts'
 
 export type HttpRead =
   | { readonly kind: 'event'; readonly event: CloudEvent }
   /** The body has several, by its content type; see `readBatch`. */
-  | { readonly kind: 'batch'; readonly mode: CloudEvent['mode']; readonly passed: Passed | undefined }
+  | { readonly kind: 'batch'; readonly format: BatchFormat; readonly passed: Passed | undefined }
   /** Nothing says that it is a CloudEvent: no `ce-specversion`, and no content type of CloudEvents. */
   | { readonly kind: 'none' }
   /** It claims to be a CloudEvent and is none. */
@@ -61,7 +61,8 @@ export function readHttpEvent(rawHeaders: readonly string[], body: Uint8Array): 
     return wrong ?? { kind: 'event', event: withPassed({ mode, attributes, body }, passedOf(found)) }
   }
   if (doubled !== undefined) return doubled
-  if (mode === 'batch') return { kind: 'batch', mode: batchModeOf(contentType ?? ''), passed: passedOf(found) }
+  if (mode === 'batch') return { kind: 'batch', format: 'json', passed: passedOf(found) }
+  if (mode === 'frames') return { kind: 'batch', format: 'frames', passed: passedOf(found) }
   if (mode === 'structured-other') return fault('unsupported-format', 'of the event formats only JSON is understood')
   const read = readEnvelope(body)
   return read.kind === 'event' ? { kind: 'event', event: withPassed(read.event, passedOf(found)) } : read

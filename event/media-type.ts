@@ -29,22 +29,26 @@ export function isUtf8TextType(mediaType: string): boolean {
 }
 
 /** What a Content-Type says about the CloudEvent in the message (CloudEvents HTTP binding §3). */
-export type ContentMode = 'structured-json' | 'structured-other' | 'batch' | 'binary'
+export type ContentMode = 'structured-json' | 'structured-other' | 'batch' | 'frames' | 'binary'
+
+/** How several events are put in one message. */
+export type BatchFormat = 'json' | 'frames'
 
 export function contentModeOf(contentType: string): ContentMode {
   if (contentType.length < CLOUDEVENTS.length) return 'binary'
+  if (contentType === FRAMES_TYPE) return 'frames'
   if (contentType.slice(0, CLOUDEVENTS.length).toLowerCase() !== CLOUDEVENTS) return 'binary'
   const essence = essenceOf(contentType)
   if (essence === `${CLOUDEVENTS}+json`) return 'structured-json'
   return essence === `${CLOUDEVENTS}-batch+json` ? 'batch' : 'structured-other'
 }
 
-/** In which mode the events of a batch were, by the parameter `mode` of its type. */
-export function batchModeOf(contentType: string): 'binary' | 'structured' {
-  return /;[ \t]*mode=(?:binary|"binary")[ \t]*(?:;|$)/i.test(contentType) ? 'binary' : 'structured'
-}
-
 const CLOUDEVENTS = 'application/cloudevents'
+/**
+ * Events in binary mode, several in one message, for Brokers of ours. Only in this spelling: whoever writes it in another way has
+ * not read `frames.ts`.
+ */
+export const FRAMES_TYPE = 'application/vnd.weir.events'
 
 /** `type/subtype` in lower case, without parameters. */
 function essenceOf(mediaType: string): string {

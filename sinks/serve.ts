@@ -55,7 +55,7 @@ function eventsIn({ method, rawHeaders, body }: DoorRequest): readonly CloudEven
     case 'event':
       return [read.event]
     case 'batch': {
-      const batch = readBatch(body, read.mode)
+      const batch = readBatch(body, read.format)
       return batch.kind === 'events' ? batch.events : doorProblem(400, 'invalid-event', batch.reason)
     }
     case 'none':

@@ -159,8 +159,9 @@ export class Partition {
   #pump(): void {
     const most = this.#deps.ordering === 'ordered' ? 1 : IN_FLIGHT
     while (!this.#paused && this.#sending + this.#resting < most) {
-      const first = this.#items.findIndex(({ state }, i) => i >= this.#taken && state === 'waiting')
-      if (first < 0) return
+      let first = this.#taken
+      while (first < this.#items.length && this.#items[first]?.state !== 'waiting') first++
+      if (first === this.#items.length) return
       const items = this.#items.slice(first, first + (most === 1 ? this.#group : 1))
       for (const item of items) item.state = 'sent'
       this.#sending++

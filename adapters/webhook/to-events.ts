@@ -63,7 +63,7 @@ function readCloudEvents({ rawHeaders, body }: Posted): EventsRead | undefined {
     case 'invalid':
       return { kind: 'unreadable', reason: `it is no CloudEvent: ${read.reason}` }
     case 'batch': {
-      const batch = readBatch(body)
+      const batch = readBatch(body, read.format)
       if (batch.kind === 'invalid')
         return { kind: 'unreadable', reason: `it is no batch of CloudEvents: ${batch.reason}` }
       return batch

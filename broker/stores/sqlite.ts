@@ -47,6 +47,7 @@ export interface SqliteStoreOptions {
 }
 
 const CACHE_MAX_BYTES = 64 << 20
+const UNHEARD = () => {}
 
 /** Opens the durable store. @throws {StoreOpenError} the folder cannot be used, and was not changed. */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<EventStore> {
@@ -139,15 +140,17 @@ class SqliteStore implements EventStore {
   appendAll(broker: BrokerId, events: readonly Incoming[]): Promise<readonly Appended[]> {
     const refusal = this.#refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
-    const appendings: Appending[] = []
-    const all = events.map(
-      ({ event, hops }) =>
-        new Promise<Appended>((resolve, reject) => {
-          appendings.push(this.#appending(broker, event, hops, resolve, reject))
-        }),
-    )
-    this.#committer.appendAll(appendings, this.#brokerKey(broker))
-    return Promise.all(all)
+    const last = events.at(-1)
+    if (last === undefined) return Promise.resolve([])
+    return new Promise((resolve, reject) => {
+      // They share one group: the end of the last one is the end of all.
+      const appendings = events
+        .slice(0, -1)
+        .map(({ event, hops }) => this.#appending(broker, event, hops, UNHEARD, UNHEARD))
+      const all = () => resolve(appendings.map(({ appended }) => appended))
+      appendings.push(this.#appending(broker, last.event, last.hops, all, reject))
+      this.#committer.appendAll(appendings, this.#brokerKey(broker))
+    })
   }
 
   lease(trigger: TriggerId, max: number): readonly Lease[] {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
+import { readBatch } from '../../event/batch.ts'
+import { FRAMES_TYPE } from '../../event/media-type.ts'
 
 /** What a sink saw of one request. */
 export interface Seen {
@@ -80,6 +82,16 @@ export async function openSink(answer: Answer = accept): Promise<Sink> {
     },
   }
   return sink
+}
+
+/** The ids of the events in a request, one or many. */
+export function idsIn({ id, headers, body }: Seen): string[] {
+  const type = String(headers['content-type'])
+  const isFrames = type === FRAMES_TYPE
+  if (!isFrames && !type.startsWith('application/cloudevents-batch')) return [id]
+  const read = readBatch(body, isFrames ? 'frames' : 'json')
+  assert.ok(read.kind === 'events')
+  return read.events.map(event => event.attributes.id ?? '')
 }
 
 function structuredId(body: Buffer): string {

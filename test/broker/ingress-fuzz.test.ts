@@ -112,7 +112,7 @@ test('whatever bytes come, the answers are final or none, nothing invalid is sto
   assert.equal(last?.status, 202)
   // A client that left may have missed its 202; none got one for nothing.
   assert.ok(stored >= accepted + 1, `${accepted} answers for ${stored} events`)
-  assert.ok(accepted > 0 && stored < MUTANTS)
+  assert.ok(stored > 1 && stored < MUTANTS)
   assert.equal(reading.usedBytes, 0)
   assert.equal(intake.budget.usedBytes, 0)
 })

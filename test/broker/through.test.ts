@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { writeBinaryBatch } from '../../event/batch.ts'
 import { FAST, openRunning, type Running, routes, trigger, url } from '../support/running-broker.ts'
 import { answering, openSubscriber, type Received } from '../support/subscriber.ts'
 
@@ -26,7 +27,12 @@ function travelled(received: Received | undefined): Record<string, unknown> {
   )
 }
 
-async function send(running: Running, contentType: string, body: string, headers: Record<string, string> = {}) {
+async function send(
+  running: Running,
+  contentType: string,
+  body: string | Uint8Array,
+  headers: Record<string, string> = {},
+) {
   const sent = { method: 'POST', headers: { 'content-type': contentType, ...headers }, body }
   const response = await fetch(`${running.broker.origin}/shop/main`, sent)
   return { status: response.status, text: await response.text() }
@@ -126,16 +132,24 @@ test('the events of a batch are delivered one by one, as they were written; of a
   assert.deepEqual([counters?.accepted, counters?.refused], [500, 1])
 })
 
-test('a batch that says that its events were in binary mode is delivered in binary mode', async t => {
+test('a batch of events in binary mode is delivered in binary mode, bit for bit', async t => {
   await using subscriber = await openSubscriber()
   await using running = await openRunning({ dataDir: await folder(t) })
   await running.broker.apply(routes([trigger('t', subscriber.origin, { concurrency: 1 })]))
-  const type = 'application/cloudevents-batch+json; mode=binary; charset=utf-8'
-  const event = '{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"text/plain","data":"hello"}'
-  assert.equal((await send(running, type, `[${event}]`)).status, 202)
-  await subscriber.reached(1)
-  const [seen] = subscriber.received
-  assert.equal(seen?.headers['ce-id'], '1')
-  assert.equal(seen?.headers['content-type'], 'text/plain')
-  assert.equal(seen?.body.toString(), 'hello')
+  const attributes = { specversion: '1.0', source: '/s', type: 't', datacontenttype: 'application/json' }
+  const bodies = [' {"n": 1.10}\n', 'no JSON at all', '']
+  const events = bodies.map((body, i) => ({
+    mode: 'binary' as const,
+    attributes: { ...attributes, id: `${i}` },
+    body: Buffer.from(body),
+  }))
+  const { headers, body } = writeBinaryBatch(events)
+  const cut = await send(running, headers[1] ?? '', body.subarray(0, -1))
+  assert.equal(cut.status, 400)
+  assert.equal((await send(running, headers[1] ?? '', body)).status, 202)
+  await subscriber.reached(3)
+  assert.deepEqual(
+    subscriber.received.map(one => [one.headers['ce-id'], one.headers['content-type'], one.body.toString()]),
+    bodies.map((one, i) => [`${i}`, 'application/json', one]),
+  )
 })

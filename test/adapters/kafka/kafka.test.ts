@@ -6,7 +6,7 @@ import { consumerGroupOf } from '../../../crds/kafka-source.ts'
 import { systemClock } from '../../../runtime/clock.ts'
 import { silentLog } from '../../../runtime/log.ts'
 import { noKafka, openHands, openKafkaServer, sharedKafka } from '../../servers/kafka.ts'
-import { accept, openSink, type Sink, status } from '../sink.ts'
+import { accept, idsIn, openSink, type Sink, status } from '../sink.ts'
 import { TestTopic } from './topic.ts'
 
 function start(job: AdapterJob, drainMs = 5_000) {
@@ -91,11 +91,7 @@ function tests(server: Awaited<ReturnType<typeof sharedKafka>>): void {
     await eventually('nothing is owed', async () => (await topic.owed()) === 0)
     const requests = sink.seen.length
     assert.ok(requests < 200, `${requests} requests for 600 events`)
-    const events = sink.seen.flatMap(one => {
-      const type = String(one.headers['content-type'])
-      if (!type.startsWith('application/cloudevents-batch')) return [one.id]
-      return (JSON.parse(one.body.toString()) as { id: string }[]).map(({ id }) => id)
-    })
+    const events = sink.seen.flatMap(idsIn)
     for (const partition of [0, 1, 2]) {
       const offsets = events
         .filter(id => id.startsWith(`partition:${partition}/`))
