@@ -12,7 +12,7 @@ import {
   type Offered,
   type Patience,
   RETRY_AFTER_MAX_MS,
-} from './emit-http.ts'
+} from './http-sink.ts'
 import { Joiner } from './joiner.ts'
 
 export interface Emitter {

@@ -1,7 +1,7 @@
 import type { SourceResource } from '../crds/sources.ts'
 import type { AdapterDeps, AdapterState } from './adapter.ts'
 import { openEmitter } from './emit.ts'
-import { type Credential, type HttpSink, openHttpSink } from './emit-http.ts'
+import { type Credential, type HttpSink, openHttpSink } from './http-sink.ts'
 
 /** Where events go. */
 export interface SinkJob {

@@ -1,5 +1,5 @@
 import type { AdapterState } from '../adapters/adapter.ts'
-import type { Credential } from '../adapters/emit-http.ts'
+import type { Credential } from '../adapters/http-sink.ts'
 import type { SinkJob } from '../adapters/registry.ts'
 import type { TokenSource } from '../contract/tokens.ts'
 import type { Clock } from '../runtime/clock.ts'

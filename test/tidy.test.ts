@@ -32,7 +32,7 @@ const arrows: Record<string, readonly string[]> = {
 /** Package (a trailing `*` is any ending) → the places that may import it. A package that is not listed is an error. */
 const walls: Record<string, readonly string[]> = {
   fastify: ['runtime/status-server.ts', 'runtime/door.ts'],
-  undici: ['broker/deliver.ts', 'broker/call.ts', 'broker/connect.ts', 'adapters/emit-http.ts', 'cli/api.ts'],
+  undici: ['broker/deliver.ts', 'broker/call.ts', 'broker/connect.ts', 'adapters/http-sink.ts', 'cli/api.ts'],
   pino: ['runtime/'],
   jose: ['broker/auth/'],
   'lru-cache': ['broker/'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openHttpSink } from '../../adapters/emit-http.ts'
+import { openHttpSink } from '../../adapters/http-sink.ts'
 import { openVerifier } from '../../broker/auth/verifier.ts'
 import { brokerId } from '../../contract/ids.ts'
 import { PLAIN_BROKER } from '../../contract/routes.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openEmitter } from '../../adapters/emit.ts'
-import { type Credential, openHttpSink } from '../../adapters/emit-http.ts'
+import { type Credential, openHttpSink } from '../../adapters/http-sink.ts'
 import { noAttributes } from '../../event/attributes.ts'
 import type { CloudEvent } from '../../event/event.ts'
 import { silentLog } from '../../runtime/log.ts'

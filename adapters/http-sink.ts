@@ -5,7 +5,7 @@ import type { Log } from '../runtime/log.ts'
 import type { Backoff } from './backoff.ts'
 import { retryAfterMs } from './retry-after.ts'
 
-export interface EmitHttpDeps {
+export interface HttpSinkDeps {
   readonly clock: Clock
   readonly random: () => number
   readonly log: Log
@@ -90,12 +90,12 @@ type Attempt =
  * holds up every message to this sink, not just the one that was told.
  * @throws {TypeError} where `sinkUrl` is no http(s) address.
  */
-export function openHttpSink(sinkUrl: string, deps: EmitHttpDeps): HttpSink {
+export function openHttpSink(sinkUrl: string, deps: HttpSinkDeps): HttpSink {
   return new Sink(sinkUrl, deps)
 }
 
 class Sink implements HttpSink {
-  readonly #deps: EmitHttpDeps
+  readonly #deps: HttpSinkDeps
   readonly url: string
   readonly #path: string
   readonly #pool: Pool
@@ -103,7 +103,7 @@ class Sink implements HttpSink {
   #pausedUntilMs = 0
   #trouble: string | undefined
 
-  constructor(sinkUrl: string, deps: EmitHttpDeps) {
+  constructor(sinkUrl: string, deps: HttpSinkDeps) {
     const url = URL.parse(sinkUrl)
     if (url === null || !/^https?:$/.test(url.protocol))
       throw new TypeError(`the sink ${sinkUrl} is no http(s) address`)
