@@ -24,8 +24,7 @@ if (files.length === 0) {
   process.exit(1)
 }
 const parallel = `--test-concurrency=${Math.min(2, availableParallelism())}`
-// Client libraries keep timers of connections that a test has cut, which would keep its process for minutes.
-const limits = ['--test-timeout=600000', '--test-force-exit']
+const limits = ['--test-timeout=600000', `--import=${new URL('support/last-word.ts', import.meta.url)}`]
 const runner = spawn(process.execPath, ['--test', parallel, ...limits, ...flags, ...files], {
   stdio: 'inherit',
 })
