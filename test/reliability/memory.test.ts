@@ -14,7 +14,10 @@ const IN_FLIGHT = 32 * MIB
 const TRIGGERS = 20
 /** Bodies sent at once, 1 MiB each: many times what may be held. */
 const UPLOADS = 900
-/** Beside what is in flight: bodies being read (as much again), their copies on the way to the disk, the store’s cache (64 MiB), and garbage, of which there is more where the machine is busy. Without a bound it is over 2,000. */
+/**
+ * Beside what is in flight: bodies being read (as much again), their copies on the way to the disk, the store's cache (64 MiB), and
+ * garbage, of which there is more where the machine is busy. Without a bound it is over 2,000.
+ */
 const MOST_MIB = 900
 
 /** Of a process, since it began. */
