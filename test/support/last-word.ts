@@ -1,4 +1,5 @@
 import { afterEach, beforeEach } from 'node:test'
+import { isMainThread } from 'node:worker_threads'
 
 /*
  * Preloaded into every test file's process (`test/run.ts`). A client library may keep a timer for good, and its process would
@@ -10,15 +11,17 @@ const IDLE_MS = 20_000
 let running = 0
 let timer: NodeJS.Timeout | undefined
 
-beforeEach(() => {
-  running++
-  clearTimeout(timer)
-})
-
-afterEach(() => {
-  running--
-  if (running === 0) timer = setTimeout(end, IDLE_MS).unref()
-})
+// Threads and processes that a test starts may be given this file too.
+if (isMainThread && process.argv[1]?.endsWith('.test.ts')) {
+  beforeEach(() => {
+    running++
+    clearTimeout(timer)
+  })
+  afterEach(() => {
+    running--
+    if (running === 0) timer = setTimeout(end, IDLE_MS).unref()
+  })
+}
 
 function end(): void {
   console.error(`${process.argv[1]}: its tests are over and it does not end: ${process.getActiveResourcesInfo()}`)
