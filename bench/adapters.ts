@@ -7,7 +7,7 @@ import { openSink } from './load.ts'
 import { type Measured, start, startWeir } from './process.ts'
 import { openKafkaQueue, openRabbitQueue, type Queue } from './queues.ts'
 
-const MESSAGES = 20_000
+const MESSAGES = 100_000
 const ROUNDS = 3
 const IDLE_MESSAGES = 200
 
