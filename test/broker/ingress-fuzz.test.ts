@@ -4,6 +4,8 @@ import { Budget } from '../../broker/budget.ts'
 import { openIngress } from '../../broker/ingress.ts'
 import { openMemoryStore } from '../../broker/stores/memory.ts'
 import { brokerId } from '../../contract/ids.ts'
+import { writeFrames } from '../../event/frames.ts'
+import { FRAMES_TYPE } from '../../event/media-type.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { silentLog } from '../../runtime/log.ts'
 import { ManualClock } from '../support/manual-clock.ts'
@@ -14,7 +16,10 @@ const AT_ONCE = 24
 const broker = brokerId('shop', 'main')
 const valid =
   'POST /shop/main HTTP/1.1\r\nhost: x\r\nce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\nce-time: 2026-01-01T00:00:00Z\r\n'
+const attributes = { specversion: '1.0', id: '1', source: '/s', type: 't' }
+const frames = Buffer.from(writeFrames([{ mode: 'binary', attributes, body: Buffer.from('{"a":1}') }]))
 const corpus = [
+  `POST /shop/main HTTP/1.1\r\nhost: x\r\ncontent-type: ${FRAMES_TYPE}\r\ncontent-length: ${frames.byteLength}\r\n\r\n${frames.toString('latin1')}`,
   `${valid}content-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":1}`,
   `${valid}transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n`,
   'POST /shop/main HTTP/1.1\r\nhost: x\r\ncontent-type: application/cloudevents+json\r\ncontent-length: 55\r\n\r\n{"specversion":"1.0","id":"1","source":"/s","type":"t"}',
@@ -108,7 +113,7 @@ test('whatever bytes come, the answers are final or none, nothing invalid is sto
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
-  const [last] = answers(await exchange(port, corpus[0] ?? '', 1000))
+  const [last] = answers(await exchange(port, corpus[1] ?? '', 1000))
   assert.equal(last?.status, 202)
   // A client that left may have missed its 202; none got one for nothing.
   assert.ok(stored >= accepted + 1, `${accepted} answers for ${stored} events`)

@@ -9,6 +9,7 @@ import { triggerId } from '../../contract/ids.ts'
 import { parseManifest } from '../../crds/manifest.ts'
 import { readBatch } from '../../event/batch.ts'
 import { readEnvelope } from '../../event/envelope.ts'
+import { writeFrames } from '../../event/frames.ts'
 import { readHttpEvent } from '../../event/http.ts'
 import { contentModeOf, isJsonType, isMediaType, isUtf8TextType } from '../../event/media-type.ts'
 import { trigger } from '../support/running-broker.ts'
@@ -149,6 +150,8 @@ const event = {
   mode: 'binary' as const,
   body: bytes('{}'),
 }
+/** A character for a byte. Much of it is data, where one byte may stand for another. */
+const FRAMES = Buffer.from(writeFrames([event, { ...event, body: bytes('é\0'.repeat(200)) }])).toString('latin1')
 
 test('mutants of an envelope are events or invalid', () => {
   survives(mutants(ENVELOPE, BINARY), text => {
@@ -159,6 +162,12 @@ test('mutants of an envelope are events or invalid', () => {
 test('mutants of a batch are events or invalid', () => {
   survives(mutants(`[${ENVELOPE},${BINARY}]`, '[]', `[${BINARY}]`), text => {
     assert.ok(['events', 'invalid'].includes(readBatch(bytes(text)).kind))
+  })
+})
+
+test('mutants of frames are events or invalid', () => {
+  survives(mutants(FRAMES), text => {
+    assert.ok(['events', 'invalid'].includes(readBatch(Buffer.from(text, 'latin1'), 'frames').kind))
   })
 })
 
@@ -252,6 +261,7 @@ test('the check sees a reader that throws, and one that hangs', () => {
 
 test('what the mutants are made of is sound', () => {
   for (const text of [ENVELOPE, BINARY]) assert.equal(readEnvelope(bytes(text)).kind, 'event')
+  assert.equal(readBatch(Buffer.from(FRAMES, 'latin1'), 'frames').kind, 'events')
   for (const text of TYPES) assert.equal(isMediaType(text), true, text)
   for (const text of QUERIES) assert.equal(parseCesql(text).kind, 'expression', text)
   for (const text of CONDITIONS) assert.equal(readDataFilter(text).kind, 'condition', text)
@@ -266,6 +276,7 @@ test('mutants are of both kinds: many are still taken, and many are not', t => {
   }
   taken('envelope', mutants(ENVELOPE, BINARY), text => readEnvelope(bytes(text)).kind === 'event')
   taken('batch', mutants(`[${BINARY}]`), text => readBatch(bytes(text)).kind === 'events')
+  taken('frames', mutants(FRAMES), text => readBatch(Buffer.from(text, 'latin1'), 'frames').kind === 'events')
   taken('media type', mutants(...TYPES), isMediaType)
   taken('CESQL', mutants(...QUERIES), text => parseCesql(text).kind === 'expression')
   taken('condition', mutants(...CONDITIONS), text => readDataFilter(text).kind === 'condition')
