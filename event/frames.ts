@@ -10,6 +10,7 @@ import {
 } from './attributes.ts'
 import type { CloudEvent } from './event.ts'
 import { bufferOf } from './json.ts'
+import { contentModeOf } from './media-type.ts'
 
 const LENGTHS_BYTES = 8
 
@@ -83,6 +84,9 @@ function readHead(head: Buffer): { readonly kind: 'head'; readonly attributes: R
       return fault('invalid-attribute-value', `${quotedName(name)} is no plain string`)
     attributes[name] = value
   }
+  // As binary mode has it: whoever gets the event would read its data in place of it, past every filter and every gate.
+  if (contentModeOf(attributes.datacontenttype ?? '') !== 'binary')
+    return fault('invalid-attribute-value', 'datacontenttype says that the data is a CloudEvent')
   return attributesFault(attributes) ?? { kind: 'head', attributes }
 }
 
