@@ -126,7 +126,8 @@ export class Lane implements JobOwner, Report {
   /** Starts what can be started now. Cheap where there is nothing. */
   pump(): void {
     if (this.#ended || this.#spec.route.paused) return
-    while (this.#due) {
+    // Halves of a batch are leased already: the store says nothing of them.
+    while (this.#due || (this.#batches?.halves.length ?? 0) > 0) {
       const max = Math.min(this.#room(), BATCH)
       if (max <= 0) break
       if (this.#batches !== undefined) {
@@ -188,6 +189,8 @@ export class Lane implements JobOwner, Report {
       if (this.#deadLetters > 0 && this.#gate?.closed !== undefined) this.#drainSink()
       return
     }
+    // They wait in the store for a replica, where whoever starts one sees them.
+    this.#giveBack(this.#batches?.halves.splice(0).flat() ?? [])
     if (this.#deadLetters > 0 || this.#timed) this.#drainSink()
     const waiting = store.counts(route.id)?.waiting ?? 0
     // The store speaks of what becomes due only after a lease that came back short.
