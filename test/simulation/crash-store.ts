@@ -30,6 +30,11 @@ export class Disk {
   /** By event id, whether anybody still wants it or not. */
   readonly everStored = new Set<string>()
   lastSeq = 0
+
+  parked(): ReadonlySet<string> {
+    const parked = [...this.owed.values()].filter(owed => owed.parked)
+    return new Set(parked.map(({ trigger, seq }) => keyOf(trigger, seq)))
+  }
 }
 
 export interface CrashStoreOptions {

@@ -14,6 +14,20 @@ export interface Subject {
   readonly StoreFullError: typeof import('../../broker/store.ts').StoreFullError
 }
 
+/** The durable store, and the parts of it that its thread is made of. */
+export interface StoreSubject {
+  readonly openSqliteStore: typeof import('../../broker/stores/sqlite.ts').openSqliteStore
+  readonly Checkpoints: typeof import('../../broker/stores/sqlite/checkpoints.ts').Checkpoints
+  readonly Reader: typeof import('../../broker/stores/sqlite/reader.ts').Reader
+  readonly stalled: typeof import('../../broker/stores/sqlite/reader.ts').stalled
+  readonly Writer: typeof import('../../broker/stores/sqlite/writer.ts').Writer
+  readonly lastMs: typeof import('../../broker/stores/sqlite/tables.ts').lastMs
+  readonly lastSeq: typeof import('../../broker/stores/sqlite/tables.ts').lastSeq
+  readonly openTables: typeof import('../../broker/stores/sqlite/tables.ts').openTables
+  readonly recover: typeof import('../../broker/stores/sqlite/tables.ts').recover
+  readonly storedTriggers: typeof import('../../broker/stores/sqlite/tables.ts').storedTriggers
+}
+
 /** A text that is in a file, and what a mistake would make of it. */
 export interface Patch {
   readonly file: string
@@ -22,7 +36,22 @@ export interface Patch {
 }
 
 export function loadShipped(): Promise<Subject> {
-  return load(root)
+  return load(root, PARTS)
+}
+
+/** The shipped store, but whoever opens it brings the way to its database, which is in no folder. */
+const WITHOUT_THREAD: readonly Patch[] = [
+  { file: 'broker/stores/sqlite.ts', from: 'await Link.open(options.dir)', to: 'await options.open()' },
+  {
+    file: 'broker/stores/sqlite/writer.ts',
+    from: "this.#ballast = loadBallast(dir, 0) === 'whole'",
+    to: 'this.#ballast = true',
+  },
+]
+
+/** The broker and its durable store, with patches. @throws as `loadPatched`. */
+export async function loadWithStore(patches: readonly Patch[]): Promise<Subject & StoreSubject> {
+  return copied([...WITHOUT_THREAD, ...patches], [...PARTS, ...STORE_PARTS])
 }
 
 /**
@@ -30,6 +59,10 @@ export function loadShipped(): Promise<Subject> {
  * @throws when a text to be replaced is not there exactly once: a patch must not rot.
  */
 export async function loadPatched(patches: readonly Patch[]): Promise<Subject> {
+  return copied(patches, PARTS)
+}
+
+async function copied<Parts>(patches: readonly Patch[], parts: readonly string[]): Promise<Parts> {
   const parent = join(root, '.weir')
   mkdirSync(parent, { recursive: true })
   const dir = mkdtempSync(join(parent, 'patched-'))
@@ -46,14 +79,19 @@ export async function loadPatched(patches: readonly Patch[]): Promise<Subject> {
         text.replace(from, () => to),
       )
     }
-    return await load(dir)
+    return await load(dir, parts)
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
 }
 
-async function load(base: string): Promise<Subject> {
-  const from = (name: string) => import(pathToFileURL(join(base, 'broker', name)).href)
-  const modules = ['accept.ts', 'delivery.ts', 'endpoints.ts', 'budget.ts', 'journal.ts', 'store.ts'].map(from)
+const PARTS = ['accept.ts', 'delivery.ts', 'endpoints.ts', 'budget.ts', 'journal.ts', 'store.ts']
+const STORE_PARTS = [
+  'stores/sqlite.ts',
+  ...['checkpoints.ts', 'reader.ts', 'writer.ts', 'tables.ts'].map(name => `stores/sqlite/${name}`),
+]
+
+async function load<Parts>(base: string, parts: readonly string[]): Promise<Parts> {
+  const modules = parts.map(name => import(pathToFileURL(join(base, 'broker', name)).href))
   return Object.assign({}, ...(await Promise.all(modules)))
 }
