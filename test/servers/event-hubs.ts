@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net'
-import rhea, { type EventContext, type Message, type Sender } from 'rhea'
+import rhea, { type Connection, type EventContext, type Message, type Sender } from 'rhea'
 import {
   close,
   creditOf,
@@ -12,6 +12,7 @@ import {
   startOf,
   unpack,
 } from './event-hubs/wire.ts'
+import { whenEnded } from './service-bus/links.ts'
 
 const { create_container, message, types } = rhea
 
@@ -159,6 +160,9 @@ class Running implements EventHubsServer {
     container.on('sender_close', ({ sender }: EventContext) => this.#gone(reader => reader.sender === sender))
     container.on('disconnected', ({ connection }: EventContext) =>
       this.#gone(reader => reader.sender.connection === connection),
+    )
+    container.on('connection_open', ({ connection }: EventContext) =>
+      whenEnded(connection, () => endHeartbeat(connection)),
     )
     container.on('sender_draining', ({ sender }: EventContext) => sender?.set_drained(true))
     for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error'])
@@ -342,4 +346,9 @@ class Running implements EventHubsServer {
     if (sender === undefined || !sender.is_open()) return
     sender.send({ correlation_id: request.message_id, application_properties: properties, body: body ?? '' } as Message)
   }
+}
+
+/** rhea goes on with it, for ever, where a socket was destroyed. */
+function endHeartbeat(connection: Connection): void {
+  clearTimeout((connection as Connection & { readonly heartbeat_out?: NodeJS.Timeout }).heartbeat_out)
 }
