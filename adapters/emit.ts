@@ -66,8 +66,7 @@ class Out {
     const attempts = deadLetterSink === undefined ? undefined : attemptsIn(delivery)
     this.#patience = patienceOf(delivery, attempts, random)
     this.#joiner = new Joiner({
-      most: BATCH_EVENTS,
-      fits: events => firstOf(events, 0),
+      fits,
       together: (events, signal) => this.#emitBatch(events, signal),
       alone: (event, signal) => this.#alone(event, signal),
     })
@@ -81,7 +80,7 @@ class Out {
   async emitInOrder(events: readonly CloudEvent[], signal: AbortSignal): Promise<EmittedInOrder> {
     let taken = 0
     while (taken < events.length) {
-      const next = this.#batches ? firstOf(events, taken) : 1
+      const next = this.#batches ? fits(events.slice(taken, taken + BATCH_EVENTS)) : 1
       if (next > 1 && (await this.#emitBatch(events.slice(taken, taken + next), signal))) {
         taken += next
         continue
@@ -123,15 +122,19 @@ class Out {
   }
 }
 
-/** How many of `events` from `start` on go together: of one mode, so that each arrives in the mode that it has alone. */
-function firstOf(events: readonly CloudEvent[], start: number): number {
-  const mode = events[start]?.mode
+/**
+ * How many of the first of `events` go together: of one mode, so that each arrives in the mode that it has alone. It looks no
+ * further than they go.
+ */
+function fits(events: Iterable<CloudEvent>): number {
+  let mode: CloudEvent['mode'] | undefined
   let bytes = 0
   let count = 0
-  for (const event of events.slice(start, start + BATCH_EVENTS)) {
+  for (const event of events) {
+    mode ??= event.mode
     bytes += event.body.byteLength
     if (bytes > BATCH_BYTES || event.mode !== mode || event.attributes.specversion !== '1.0') break
-    count++
+    if (++count === BATCH_EVENTS) break
   }
   return Math.max(1, count)
 }

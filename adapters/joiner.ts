@@ -2,10 +2,8 @@ import type { CloudEvent } from '../event/event.ts'
 import type { Emitted } from './adapter.ts'
 
 export interface JoinerDeps {
-  /** Events in one request, at most. */
-  readonly most: number
-  /** The first events of a list that may go in one request, at least one. */
-  readonly fits: (events: readonly CloudEvent[]) => number
+  /** How many of the first of them may go in one request, at least one. It is to look no further than it must: many may wait. */
+  readonly fits: (events: Iterable<CloudEvent>) => number
   /** Hands all of them over in one request. False: none was taken. @throws the signal's reason. */
   readonly together: (events: readonly CloudEvent[], signal: AbortSignal) => Promise<boolean>
   /** Hands over one. @throws the signal's reason. */
@@ -68,8 +66,8 @@ export class Joiner {
 
   #next(): void {
     while (this.#requests < REQUESTS && this.#waiting.length > 0) {
-      const first = this.#waiting.slice(0, this.#deps.most).map(({ event }) => event)
-      const group = this.#waiting.splice(0, this.#deps.fits(first))
+      const count = this.#deps.fits(this.#waiting.values().map(({ event }) => event))
+      const group = this.#waiting.splice(0, count)
       this.#requests++
       void this.#send(group).finally(() => {
         this.#requests--

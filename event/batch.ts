@@ -1,8 +1,8 @@
-import { type Fault, fault } from './attributes.ts'
+import { fault } from './attributes.ts'
 import { toStructured } from './convert.ts'
 import { readEnvelope } from './envelope.ts'
 import type { CloudEvent } from './event.ts'
-import { readFrames, writeFrames } from './frames.ts'
+import { type BatchRead, readFrames, writeFrames } from './frames.ts'
 import { bufferOf, scanArray } from './json.ts'
 import { type BatchFormat, FRAMES_TYPE } from './media-type.ts'
 
@@ -16,14 +16,11 @@ export const BATCH_TYPE = 'application/cloudevents-batch+json; charset=utf-8'
  * as it was written; as `frames`, see `FRAMES_TYPE`. All of the events, or the first mistake with the place of its event, counted
  * from 0. An empty batch has no events.
  */
-export function readBatch(
-  body: Uint8Array,
-  format: BatchFormat = 'json',
-): { readonly kind: 'events'; readonly events: readonly CloudEvent[] } | Fault {
+export function readBatch(body: Uint8Array, format: BatchFormat = 'json'): BatchRead {
   return format === 'frames' ? readFrames(body, BATCH_EVENTS_MAX) : readEnvelopes(body)
 }
 
-function readEnvelopes(body: Uint8Array): { readonly kind: 'events'; readonly events: readonly CloudEvent[] } | Fault {
+function readEnvelopes(body: Uint8Array): BatchRead {
   const scan = scanArray(body, BATCH_EVENTS_MAX)
   if (scan.kind === 'broken') return fault('invalid-json', scan.reason)
   const events: CloudEvent[] = []

@@ -12,6 +12,9 @@ import type { CloudEvent } from './event.ts'
 import { bufferOf } from './json.ts'
 import { contentModeOf } from './media-type.ts'
 
+/** What a batch holds: all of its events, or why it is refused whole. */
+export type BatchRead = { readonly kind: 'events'; readonly events: readonly CloudEvent[] } | Fault
+
 const LENGTHS_BYTES = 8
 
 /**
@@ -41,10 +44,7 @@ export function writeFrames(events: readonly CloudEvent[]): Uint8Array {
  * Reads what `writeFrames` wrote, or anybody else did: all of the events, held to what binary mode asks of them, or the first
  * mistake with the place of its event, counted from 0. Never throws.
  */
-export function readFrames(
-  body: Uint8Array,
-  mostEvents: number,
-): { readonly kind: 'events'; readonly events: readonly CloudEvent[] } | Fault {
+export function readFrames(body: Uint8Array, mostEvents: number): BatchRead {
   const bytes = bufferOf(body)
   const events: CloudEvent[] = []
   let at = 0

@@ -68,7 +68,7 @@ export class KeyGate {
     if (state !== undefined) state.fresh = 0
   }
 
-  /** `gone` of those that were asked for came back, or will never; `all`: the others too. */
+  /** `gone` of those that were asked for came back, or will never. */
   fromDisk(key: string, gone: number | 'all'): void {
     const state = this.#keys.get(key)
     if (state === undefined) return

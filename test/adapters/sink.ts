@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import { readBatch } from '../../event/batch.ts'
-import { FRAMES_TYPE } from '../../event/media-type.ts'
+import { contentModeOf } from '../../event/media-type.ts'
 
 /** What a sink saw of one request. */
 export interface Seen {
   readonly id: string
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly headers: IncomingHttpHeaders
   readonly body: Buffer
 }
 
@@ -86,10 +86,9 @@ export async function openSink(answer: Answer = accept): Promise<Sink> {
 
 /** The ids of the events in a request, one or many. */
 export function idsIn({ id, headers, body }: Seen): string[] {
-  const type = String(headers['content-type'])
-  const isFrames = type === FRAMES_TYPE
-  if (!isFrames && !type.startsWith('application/cloudevents-batch')) return [id]
-  const read = readBatch(body, isFrames ? 'frames' : 'json')
+  const mode = contentModeOf(headers['content-type'] ?? '')
+  if (mode !== 'batch' && mode !== 'frames') return [id]
+  const read = readBatch(body, mode === 'frames' ? 'frames' : 'json')
   assert.ok(read.kind === 'events')
   return read.events.map(event => event.attributes.id ?? '')
 }

@@ -102,7 +102,7 @@ test('whatever bytes come, the answers are final or none, nothing invalid is sto
   const work = async () => {
     for (let seed = next++; seed < MUTANTS; seed = next++) {
       // Half closed at the end of the request would be one more mutant; here the server has to wait, and we to leave.
-      const text = await exchange(port, mutant(seed), 15)
+      const text = await exchange(port, mutant(seed), 60)
       for (const answer of answers(text)) {
         const { status } = answer
         assert.ok([200, 202].includes(status) || (status >= 400 && status < 500), `seed ${seed}: ${status}`)
@@ -117,7 +117,7 @@ test('whatever bytes come, the answers are final or none, nothing invalid is sto
   assert.equal(last?.status, 202)
   // A client that left may have missed its 202; none got one for nothing.
   assert.ok(stored >= accepted + 1, `${accepted} answers for ${stored} events`)
-  assert.ok(stored > 1 && stored < MUTANTS)
+  assert.ok(accepted > 0 && stored < MUTANTS)
   assert.equal(reading.usedBytes, 0)
   assert.equal(intake.budget.usedBytes, 0)
 })
