@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { firstBroken, playAll } from './seeds.ts'
 import { simulate } from './simulate.ts'
 import { loadPatched, loadShipped, type Patch } from './subject.ts'
 
@@ -9,13 +10,7 @@ const SEEDS_FOR_A_MISTAKE = 300
 
 test(`in ${SEEDS} histories of crashes, full disks and failing subscribers no accepted event is lost`, async () => {
   const subject = await loadShipped()
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    try {
-      await simulate(subject, seed)
-    } catch (error) {
-      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : error}`, { cause: error })
-    }
-  }
+  await playAll(SEEDS, seed => simulate(subject, seed))
 })
 
 /** Classic mistakes, planted in the shipped files, and the promise that each of them breaks. */
@@ -122,14 +117,10 @@ const mistakes: readonly { readonly name: string; readonly patches: readonly Pat
 ]
 
 for (const { name, patches, breaks } of mistakes) {
-  test(`the simulation sees the mistake of ${name}`, async () => {
+  test(`the simulation sees the mistake of ${name}`, async context => {
     const subject = await loadPatched(patches)
-    let seen: string | undefined
-    for (let seed = 1; seed <= SEEDS_FOR_A_MISTAKE && seen === undefined; seed++) {
-      await simulate(subject, seed).catch((error: unknown) => {
-        seen = error instanceof Error ? error.message : String(error)
-      })
-    }
-    assert.match(seen ?? 'nothing', breaks)
+    const seen = await firstBroken(SEEDS_FOR_A_MISTAKE, seed => simulate(subject, seed))
+    if (seen !== undefined) context.diagnostic(`seed ${seen.seed}: ${seen.words}`)
+    assert.match(seen?.words ?? 'nothing', breaks)
   })
 }

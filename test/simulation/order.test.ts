@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { firstBroken, playAll } from './seeds.ts'
 import { simulateOrder } from './simulate.ts'
 import { loadWithStore, type Patch } from './subject.ts'
 
@@ -9,13 +10,7 @@ const SEEDS_FOR_A_MISTAKE = 200
 
 test(`in ${SEEDS} histories of crashes and failing subscribers the durable store keeps the order of keys`, async () => {
   const subject = await loadWithStore([])
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    try {
-      await simulateOrder(subject, seed)
-    } catch (error) {
-      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : error}`, { cause: error })
-    }
-  }
+  await playAll(SEEDS, seed => simulateOrder(subject, seed))
 })
 
 const inQueue = (from: string, to: string): Patch => ({ file: 'broker/stores/sqlite/queue.ts', from, to })
@@ -100,13 +95,8 @@ const mistakes: readonly { readonly name: string; readonly patch: Patch; readonl
 for (const { name, patch, breaks } of mistakes) {
   test(`the simulation sees the mistake of ${name}`, async context => {
     const subject = await loadWithStore([patch])
-    let seen: string | undefined
-    for (let seed = 1; seed <= SEEDS_FOR_A_MISTAKE && seen === undefined; seed++) {
-      await simulateOrder(subject, seed).catch((error: unknown) => {
-        seen = error instanceof Error ? error.message : String(error)
-        context.diagnostic(`seed ${seed}: ${seen}`)
-      })
-    }
-    assert.match(seen ?? 'nothing', breaks)
+    const seen = await firstBroken(SEEDS_FOR_A_MISTAKE, seed => simulateOrder(subject, seed))
+    if (seen !== undefined) context.diagnostic(`seed ${seen.seed}: ${seen.words}`)
+    assert.match(seen?.words ?? 'nothing', breaks)
   })
 }

@@ -6,7 +6,7 @@ import type { CloudEvent } from '../../event/event.ts'
 import { silentLog } from '../../runtime/log.ts'
 import type { Dice } from '../support/dice.ts'
 import type { ManualClock } from '../support/manual-clock.ts'
-import type { SimulatedDisk, SimulatedStore, StoreWorld } from './simulate.ts'
+import type { SimulatedDisk, SimulatedStore, StoreWorld } from './history.ts'
 import type { StoreSubject } from './subject.ts'
 
 const DAY_MS = 86_400_000
