@@ -3,7 +3,16 @@ import { noAttributes } from './attributes.ts'
 import { type EnvelopeData, envelopeData, isBase64Encoded, makeEnvelope, unfolded } from './envelope.ts'
 import type { CloudEvent } from './event.ts'
 import { bufferOf, isJson } from './json.ts'
-import { isJsonType, isUtf8TextType } from './media-type.ts'
+import { contentModeOf, isJsonType, isUtf8TextType } from './media-type.ts'
+
+/**
+ * The mode to send `event` in: the one asked for, or its own. Where its data is itself a CloudEvent, by its type, it is always
+ * structured: in binary mode its receiver would read the data in place of it, past every filter and gate that judged it.
+ */
+export function modeToSend(event: CloudEvent, asked: CloudEvent['mode'] | undefined): CloudEvent['mode'] {
+  if (contentModeOf(event.attributes.datacontenttype ?? '') !== 'binary') return 'structured'
+  return asked ?? event.mode
+}
 
 /**
  * The same event in binary mode. JSON data is cut out of the envelope as it was written, so that numbers survive; a

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { attributesFault, type Fault, fault, isAttributeName, noAttributes, quotedName } from './attributes.ts'
-import { toBinary, toStructured } from './convert.ts'
+import { modeToSend, toBinary, toStructured } from './convert.ts'
 import { type Change, isBase64Encoded, readEnvelope, spliceEnvelope, unfolded } from './envelope.ts'
 import type { CloudEvent } from './event.ts'
 import { decodeHeaderValue, encodeHeaderValue } from './header-value.ts'
@@ -79,13 +79,13 @@ function passedOf(found: Record<string, string> | undefined): Passed | undefined
 
 /**
  * The message for `event`: flat headers in lower case, and the body. In its own mode the body is the event's, byte for byte;
- * in the other one it is converted as the CloudEvents JSON format says.
+ * in the other one it is converted as the CloudEvents JSON format says. See `modeToSend` for the exception.
  */
 export function writeHttpEvent(
   event: CloudEvent,
   format: 'binary' | 'structured' | undefined,
 ): { headers: string[]; body: Uint8Array } {
-  if ((format ?? event.mode) === 'structured') {
+  if (modeToSend(event, format) === 'structured') {
     return { headers: ['content-type', ENVELOPE_TYPE], body: toStructured(event).body }
   }
   const { attributes, body } = toBinary(event)

@@ -7,7 +7,7 @@ import {
   noAttributes,
   quotedName,
 } from './attributes.ts'
-import { toBinary, toStructured } from './convert.ts'
+import { modeToSend, toBinary, toStructured } from './convert.ts'
 import { readEnvelope } from './envelope.ts'
 import type { CloudEvent } from './event.ts'
 import { contentModeOf } from './media-type.ts'
@@ -52,10 +52,10 @@ export function readProperties({ contentType, attributes: given, body }: Propert
 
 /**
  * The message for `event`, in its own mode or in the one asked for: structured with everything in the body, binary with
- * attributes as properties, `datacontenttype` only as the content type.
+ * attributes as properties, `datacontenttype` only as the content type. See `modeToSend` for the exception.
  */
 export function writeProperties(event: CloudEvent, format?: 'binary' | 'structured'): PropertiesMessage {
-  if ((format ?? event.mode) === 'structured') {
+  if (modeToSend(event, format) === 'structured') {
     const { body } = toStructured(event)
     return { contentType: 'application/cloudevents+json; charset=utf-8', attributes: {}, body }
   }

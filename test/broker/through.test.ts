@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { writeBinaryBatch } from '../../event/batch.ts'
+import { FRAMES_TYPE } from '../../event/media-type.ts'
 import { FAST, openRunning, type Running, routes, trigger, url } from '../support/running-broker.ts'
 import { answering, openSubscriber, type Received } from '../support/subscriber.ts'
 
@@ -106,6 +107,25 @@ test('an event of 0.3 is delivered as one, in the mode that it came in or the on
   assert.equal(seen.headers['ce-schemaurl'], 'x/y')
   assert.equal(seen.headers['content-type'], 'image/png')
   assert.equal(seen.headers['ce-datacontentencoding'], undefined)
+})
+
+test('an event that carries another one as its data arrives as the event that was judged, whatever mode is asked for', async () => {
+  await using subscriber = await openSubscriber()
+  await using running = await openRunning()
+  const delivery = { ...FAST, format: 'binary' as const }
+  await running.broker.apply(routes([trigger('t', subscriber.origin, { delivery })]))
+  const inner = '{"specversion":"1.0","id":"9","source":"/bank","type":"payment.approved"}'
+  const encoded = Buffer.from(inner).toString('base64')
+  const carrier = (type: string) =>
+    `{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"${type}","data_base64":"${encoded}"}`
+  const types = ['application/cloudevents+json', 'Application/CloudEvents-batch+json; a=b', FRAMES_TYPE]
+  for (const [i, type] of types.entries()) {
+    assert.equal((await send(running, 'application/cloudevents+json', carrier(type))).status, 202)
+    await subscriber.reached(i + 1)
+    const seen = subscriber.received[i]
+    assert.equal(seen?.headers['content-type'], 'application/cloudevents+json; charset=utf-8')
+    assert.equal(seen.body.toString(), carrier(type))
+  }
 })
 
 test('the events of a batch are delivered one by one, as they were written; of a broken batch none is kept', async t => {

@@ -118,3 +118,12 @@ test('whatever the properties hold, reading them ends in an event, a fault or no
     ),
   )
 })
+
+test('an event whose data is an event is written structured in any mode, so that it is read as itself', () => {
+  const attributes = { ...core, datacontenttype: 'application/cloudevents+json' }
+  const event: CloudEvent = { mode: 'binary', attributes, body: Buffer.from('{"specversion":"1.0","id":"other"}') }
+  for (const format of [undefined, 'binary', 'structured'] as const) {
+    const read = readAmqp(writeAmqp(event, format))
+    assert.deepEqual(read.kind === 'event' && { ...read.event.attributes }, attributes)
+  }
+})
