@@ -42,7 +42,10 @@ export function routingOf(...triggers: readonly (readonly [TriggerId, string])[]
  */
 export async function leaseSoon(store: EventStore, trigger: TriggerId, max: number): Promise<Lease[]> {
   const leases: Lease[] = []
-  for (let idle = 0; leases.length < max && idle < 20; idle++) {
+  const untilMs = performance.now() + 20_000
+  // What waits comes from the disk of a machine that may be busy.
+  const comes = () => (store.counts(trigger)?.waiting ?? 0) > 0 && performance.now() < untilMs
+  for (let idle = 0; leases.length < max && (idle < 20 || comes()); idle++) {
     const more = store.lease(trigger, max - leases.length)
     leases.push(...more)
     if (more.length > 0) idle = 0

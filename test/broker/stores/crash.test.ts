@@ -72,6 +72,7 @@ test('kill -9 at any moment loses nothing that was acknowledged, and repeats onl
       store.settle(lease, { kind: 'done' })
     }
   }
+  assert.equal(store.counts(orders)?.waiting, 0)
   const finished = [...settled.values()].filter(({ how }) => how === 'done').length
   const parkedSaid = [...settled.values()].filter(({ how }) => how === 'parked').length
   t.diagnostic(
