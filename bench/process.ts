@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,6 +22,8 @@ export interface Measured extends AsyncDisposable {
   readonly port: number
   /** User + system CPU since it began, all threads, ms. */
   cpuMs(): number
+  /** The same of each thread, by its id. */
+  threadsMs(): ReadonlyMap<string, number>
   residentMb(): number
   /** From spawn to the first line that named its port, ms. */
   readonly readyMs: number
@@ -51,13 +53,20 @@ export async function start(args: readonly string[], port: (output: string) => n
     pid,
     port: found,
     readyMs: performance.now() - beganMs,
-    cpuMs: () => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-      return (Number(fields[11]) + Number(fields[12])) * TICK_MS
+    cpuMs: () => ticksOf(`/proc/${pid}/stat`) * TICK_MS,
+    threadsMs: () => {
+      const threads = readdirSync(`/proc/${pid}/task`)
+      return new Map(threads.map(id => [id, ticksOf(`/proc/${pid}/task/${id}/stat`) * TICK_MS]))
     },
     residentMb: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024,
     [Symbol.asyncDispose]: () => end(child),
   }
+}
+
+/** User and system time in a file of proc(5). */
+function ticksOf(stat: string): number {
+  const fields = readFileSync(stat, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return Number(fields[11]) + Number(fields[12])
 }
 
 async function end(child: ChildProcess): Promise<void> {

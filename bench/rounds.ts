@@ -18,6 +18,8 @@ export interface Load {
 export interface Round extends LoadResult {
   /** CPU of the process, all threads, deliveries included, µs for an accepted event. */
   readonly cpuUs: number
+  /** The part of it that the busiest thread has: with cores enough, no more than 1 s / this come through. */
+  readonly busiestUs: number
   /** From the first event sent to the last one delivered, events per second. */
   readonly perSecond: number
 }
@@ -26,6 +28,7 @@ export interface Round extends LoadResult {
 export async function round({ server, path }: Subject, sink: Sink, options: Load): Promise<Round> {
   const { deliveries, ...rest } = options
   const before = server.cpuMs()
+  const threads = server.threadsMs()
   const received = sink.received()
   const beganMs = performance.now()
   const result = await load({ port: server.port, path, ...rest })
@@ -33,7 +36,8 @@ export async function round({ server, path }: Subject, sink: Sink, options: Load
   const seconds = (performance.now() - beganMs) / 1000
   await new Promise(resolve => setTimeout(resolve, 200)) // what is still to be settled belongs to these events too
   const cpuUs = ((server.cpuMs() - before) * 1000) / options.total
-  return { ...result, cpuUs, perSecond: options.total / seconds }
+  const busiestMs = Math.max(...[...server.threadsMs()].map(([id, ms]) => ms - (threads.get(id) ?? 0)))
+  return { ...result, cpuUs, busiestUs: (busiestMs * 1000) / options.total, perSecond: options.total / seconds }
 }
 
 /** The same load on each of `subjects` in turn, `rounds` times over, so that noise hits all of them. */

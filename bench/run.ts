@@ -10,6 +10,7 @@ import { fairness } from './fairness.ts'
 import type { Figure } from './figure.ts'
 import { leaveCoreZero } from './process.ts'
 import { startAndMemory, wake } from './start.ts'
+import { threads } from './threads.ts'
 import { connections, paced, throughput, triggers } from './throughput.ts'
 
 const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, () => Promise<Figure[]>>> = {
   connections: () => connections(),
   paced: () => paced(),
   triggers: () => triggers(),
+  threads: () => threads(),
   backlog: () => backlog(),
   adapters: () => adapters(),
   fairness: () => fairness(),

@@ -11,14 +11,18 @@ import type { Verifier } from './auth/verifier.ts'
 import { Authorities } from './authorities.ts'
 import { Budget } from './budget.ts'
 import type { BrokerConfig } from './config.ts'
+import type { ConnectDeps } from './connect.ts'
 import { type BrokerCounters, registerMetrics } from './counters.ts'
-import { openDeliver } from './deliver.ts'
 import { Delivery } from './delivery.ts'
+import { openDispatchers } from './dispatch/dispatchers.ts'
+import { postElsewhereWhenBusy } from './dispatch/when-busy.ts'
 import { Endpoints } from './endpoints.ts'
 import { type Origins, openIngress } from './ingress.ts'
 import { type Journal, openJournal } from './journal.ts'
 import { Stores } from './open-stores.ts'
+import { openPoster, type Poster } from './poster.ts'
 import { Routing } from './routing.ts'
+import { withTokens } from './sink-token.ts'
 
 export interface BrokerDeps {
   readonly clock: Clock
@@ -66,10 +70,10 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
   )
   const guard = buildAddressGuard(config.addresses)
   const authorities = new Authorities(clock, log, config.caFile)
-  const deliverer = opening.use(openDeliver({ clock, guard, authorities, tokens: deps.tokens }))
+  const poster = opening.use(openPosterFor(config, { clock, log, guard, authorities, onFatal }))
   const endpoints = new Endpoints(clock)
   const budget = new Budget(config.inFlightMaxBytes)
-  const { deliver } = deliverer
+  const deliver = withTokens(poster.post, deps.tokens, clock)
   const delivery = new Delivery({ clock, random, log, deliver, endpoints, budget, onBroken: onFatal })
   const { verifier } = deps
   const intakeMaxBytes = config.inFlightMaxBytes
@@ -109,6 +113,31 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
     discarding: () => routing.discarding(),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }
+}
+
+function openPosterFor(
+  { deliveryThreads: { count, from }, addresses, caFile }: BrokerConfig,
+  { clock, log, guard, authorities, onFatal }: Pick<BrokerDeps, 'clock' | 'log' | 'onFatal'> & ConnectDeps,
+): Poster {
+  const openThreads = () => openDispatchers(count, { addresses, caFile, log, onFailure: onFatal })
+  if (count > 0 && from === 'start') return openThreads()
+  const own = openPoster({ clock, guard, authorities })
+  if (count === 0) return own
+  let before = performance.eventLoopUtilization()
+  const utilization = () => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, before)
+    before = now
+    return utilization
+  }
+  const openOther = () => {
+    log.info(
+      { threads: count },
+      'this thread has been busy for a while: deliveries have threads of their own from now on',
+    )
+    return openThreads()
+  }
+  return postElsewhereWhenBusy(own, { clock, utilization, openOther })
 }
 
 function once(action: (error: Error) => void): (error: Error) => void {

@@ -30,6 +30,11 @@ export interface BrokerConfig {
   readonly retentionMaxBytes: number
   /** How long closing waits for requests in flight. */
   readonly drainMs: number
+  /**
+   * Threads that post events, so that the broker's own is left for what it alone can do: from its start, or from when it has
+   * been busy for a while. None: it posts them itself.
+   */
+  readonly deliveryThreads: { readonly count: number; readonly from: 'start' | 'busy' }
   /** Where deliveries may go. */
   readonly addresses: AddressPolicy
   /** PEM file of authorities that sinks are trusted by, beside the system's; read again when it changes. */
@@ -47,6 +52,7 @@ export const BROKER_DEFAULTS: BrokerConfig = {
   retentionMs: 24 * 3_600_000,
   retentionMaxBytes: 1 << 30,
   drainMs: 25_000,
+  deliveryThreads: { count: 0, from: 'start' },
   addresses: { loopback: 'allow', private: 'allow', allow: [] },
   caFile: undefined,
 }

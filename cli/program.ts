@@ -69,6 +69,11 @@ function addDev(program: Command, ended: (code: number) => void): void {
     .option('--tls-port <port>', 'its port (default: 8443)', port)
     .option('--data <dir>', 'folder that keeps the events (default: a temporary one)')
     .option('--memory', 'keep events in memory only')
+    .option(
+      '--delivery-threads <n>',
+      'threads that post events (default: none; with 4 cores or more, one once it is needed)',
+      threads,
+    )
     .option('--broker <ns/name>', 'the Broker that is there without any YAML (default: default/default)')
     .action(async (options: Omit<DevOptions, 'files' | 'memory'> & { file?: string[]; memory?: boolean }) => {
       const { file, memory = false, ...rest } = options
@@ -254,6 +259,14 @@ function pathsOf(named: readonly string[] | undefined, command: string): readonl
 function port(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text)
   throw new InvalidArgumentError('It must be from 0 to 65535; 0 takes any that is free.')
+}
+
+/** More of them than this only wait for one another. */
+const THREADS_MAX = 16
+
+function threads(text: string): number {
+  if (/^\d{1,2}$/.test(text) && Number(text) <= THREADS_MAX) return Number(text)
+  throw new InvalidArgumentError(`It must be from 0 to ${THREADS_MAX}; with 0 the broker's own thread posts them.`)
 }
 
 function count(text: string): number {

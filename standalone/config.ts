@@ -20,6 +20,13 @@ export interface StandaloneConfig {
   readonly memory: boolean
   /** `namespace/name` of a Broker that exists whatever the YAML says; undefined: `default/default`, if the YAML has none. */
   readonly broker: string | undefined
+  /** As in the broker's configuration; undefined: none. */
+  readonly deliveryThreads?: BrokerConfig['deliveryThreads'] | undefined
+}
+
+/** Asked for, from the start. Otherwise one, once it is needed, where it does not take its time from the others (decision 0010). */
+export function deliveryThreads(asked: number | undefined, cores: number): BrokerConfig['deliveryThreads'] {
+  return asked === undefined ? { count: cores < 4 ? 0 : 1, from: 'busy' } : { count: asked, from: 'start' }
 }
 
 /** Loopback: whoever is on the network has no business with a laptop's broker. */
@@ -31,13 +38,13 @@ const WEBHOOKS = { what: 'the door for webhooks and sinks', flag: '--webhook-por
 const PORT_TRIES = 50
 
 export function brokerConfig(config: StandaloneConfig, port: number): BrokerConfig {
-  const { cwd, dataDir, memory } = config
+  const { cwd, dataDir, memory, deliveryThreads = BROKER_DEFAULTS.deliveryThreads } = config
   const tls = config.tls && {
     ...config.tls,
     certFile: resolve(cwd, config.tls.certFile),
     keyFile: resolve(cwd, config.tls.keyFile),
   }
-  return { ...BROKER_DEFAULTS, host: HOST, port, tls, dataDir, memory, retentionMaxBytes: 256 << 20 }
+  return { ...BROKER_DEFAULTS, host: HOST, port, tls, dataDir, memory, deliveryThreads, retentionMaxBytes: 256 << 20 }
 }
 
 /** A port that was asked for is taken. */

@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { openLog } from '../runtime/log.ts'
 import { type Outside, thisProcess } from '../runtime/outside.ts'
 import { run, type Why } from '../runtime/run.ts'
-import { PortTakenError, type StandaloneConfig } from './config.ts'
+import { deliveryThreads, PortTakenError, type StandaloneConfig } from './config.ts'
 import { ManifestError, openStandalone, type Standalone } from './standalone.ts'
 import { events, inFlight, requests, Talk } from './talk.ts'
 
@@ -17,6 +18,7 @@ export interface DevOptions {
   readonly tlsCert?: string | undefined
   readonly tlsKey?: string | undefined
   readonly tlsPort?: number | undefined
+  readonly deliveryThreads?: number | undefined
 }
 
 /** Adapters and deliveries have their own, shorter limits; this is for whatever has none. */
@@ -37,6 +39,7 @@ export async function runDev(options: DevOptions, outside: Outside = thisProcess
     memory: options.memory,
     broker: options.broker,
     tls: tlsOf(options),
+    deliveryThreads: deliveryThreads(options.deliveryThreads, availableParallelism()),
   }
   let opened = false
   try {

@@ -32,7 +32,7 @@ const arrows: Record<string, readonly string[]> = {
 /** Package (a trailing `*` is any ending) → the places that may import it. A package that is not listed is an error. */
 const walls: Record<string, readonly string[]> = {
   fastify: ['runtime/status-server.ts', 'runtime/door.ts'],
-  undici: ['broker/deliver.ts', 'broker/call.ts', 'broker/connect.ts', 'adapters/http-sink.ts', 'cli/api.ts'],
+  undici: ['broker/call.ts', 'broker/connect.ts', 'adapters/http-sink.ts', 'cli/api.ts'],
   pino: ['runtime/'],
   jose: ['broker/auth/'],
   'lru-cache': ['broker/'],
@@ -55,7 +55,7 @@ const walls: Record<string, readonly string[]> = {
   'preact/*': ['console/'],
   esbuild: ['console/build.ts'],
   'node:sqlite': ['broker/stores/'],
-  'node:worker_threads': ['broker/stores/'],
+  'node:worker_threads': ['broker/thread.ts', 'broker/stores/', 'broker/dispatch/'],
   'node:child_process': ['standalone/processes.ts'],
   'node:*': [''],
 }

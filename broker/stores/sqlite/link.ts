@@ -1,7 +1,6 @@
-import { getCompileCacheDir } from 'node:module'
-import { dirname, extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { StoreFailedError } from '../../store.ts'
+import { startThread } from '../../thread.ts'
 import type { Opened, OpenProblem, Reply, Request } from './protocol.ts'
 
 /** The store cannot be opened, and nothing was changed: someone else has it, its format is not ours, or it is damaged. */
@@ -14,15 +13,6 @@ export class StoreOpenError extends Error {
   }
 }
 
-/** What the thread has in hand is small; without a limit V8 lets garbage grow to three times 32 MB. */
-const YOUNG_MAX_MB = 16
-
-/** A thread does not inherit the compile cache of its process; without one it loads the type stripper, 17 MB of it. */
-function compileCache(): Record<string, string> {
-  const dir = getCompileCacheDir()
-  return dir === undefined ? {} : { NODE_COMPILE_CACHE: dirname(dir) }
-}
-
 /** The way to the thread that owns the database. Its end, unless asked for, is a failure of the store. */
 export class Link {
   readonly #worker: Worker
@@ -32,14 +22,7 @@ export class Link {
   #ended = false
 
   private constructor(dir: string) {
-    // The ending is that of this file: `.ts` in the repository, `.js` in a package.
-    const script = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
-    this.#worker = new Worker(script, {
-      workerData: dir,
-      name: 'weir-store',
-      env: compileCache(),
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MAX_MB },
-    })
+    this.#worker = startThread('weir-store', new URL('./worker', import.meta.url), dir)
     this.#exited = new Promise(resolve => this.#worker.once('exit', resolve))
     this.#worker.on('message', (reply: Reply) => {
       // Its last word: the end of the thread, which may follow before anybody has heard it, is no failure any more.

@@ -1,30 +1,28 @@
-import type { TokenSource } from '../contract/tokens.ts'
 import { writeBatch } from '../event/batch.ts'
 import { type CloudEvent, HOPS_ATTRIBUTE } from '../event/event.ts'
 import { withAttributes, writeHttpEvent } from '../event/http.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Attempt, Deliver, DeliveryRequest } from './attempt.ts'
+import type { Attempt, DeliveryRequest } from './attempt.ts'
 import { Call } from './call.ts'
 import { type ConnectDeps, openPool } from './connect.ts'
 import { Deadlines } from './deadlines.ts'
-import { type Post, withTokens } from './sink-token.ts'
+import type { Post } from './sink-token.ts'
 import { Targets } from './targets.ts'
 
-export interface DeliverDeps extends ConnectDeps {
+export interface PosterDeps extends ConnectDeps {
   readonly clock: Clock
-  /** For sinks that have an audience; without it nothing is sent to them. */
-  readonly tokens?: TokenSource | undefined
 }
 
-export interface Deliverer extends AsyncDisposable {
-  readonly deliver: Deliver
+/** What posts events. Disposing ends every request that is open. */
+export interface Poster extends AsyncDisposable {
+  readonly post: Post
 }
 
 /**
  * Opens the client side. Connections are kept alive, one pool per origin, HTTP/1.1; how many there are follows from how
  * many requests callers have open. Redirects are never followed: an event goes where its Trigger says.
  */
-export function openDeliver(deps: DeliverDeps): Deliverer {
+export function openPoster(deps: PosterDeps): Poster {
   const { clock } = deps
   const deadlines = new Deadlines<Call>(clock)
   const abandonments = new Abandonments(deadlines)
@@ -43,7 +41,7 @@ export function openDeliver(deps: DeliverDeps): Deliverer {
     })
   }
   return {
-    deliver: withTokens(post, deps.tokens, clock),
+    post,
     async [Symbol.asyncDispose]() {
       deadlines.close()
       await targets.close()
