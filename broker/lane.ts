@@ -7,8 +7,9 @@ import { Batches, takeBatch } from './batches.ts'
 import type { Budget } from './budget.ts'
 import { emptyTriggerTally, type TriggerReading, type TriggerTally } from './counters.ts'
 import type { Endpoints } from './endpoints.ts'
-import { Gate, hasLimits } from './gate.ts'
+import { Gate, hasLimits, type Lesson } from './gate.ts'
 import { bytesOf, isReached, type Job, type JobOwner, type LaneSpec } from './job.ts'
+import { Doubt } from './limits.ts'
 import { backlogOf, type Report, readingOf } from './report.ts'
 import { lessonOf } from './retry.ts'
 import type { Failure, Lease, StoredSettlement } from './store.ts'
@@ -60,6 +61,7 @@ export class Lane implements JobOwner, Report {
   /** Events may have come that the autoscaler was not told of. */
   #news = true
   #ended = false
+  readonly #doubt = new Doubt()
   /** Only where the Trigger asks for it. */
   #gate: Gate | undefined
   #batches: Batches | undefined
@@ -175,7 +177,7 @@ export class Lane implements JobOwner, Report {
     const { concurrency, subscriber } = this.#spec.route
     if (this.#deps.budget.spent && this.#inFlight > 0) return 0
     const limit = this.#gate?.room(this.#inFlight - this.#sinkInFlight) ?? Number.POSITIVE_INFINITY
-    if (subscriber.kind === 'url') return Math.min(limit, concurrency - this.#inFlight)
+    if (subscriber.kind === 'url') return Math.min(limit, this.#doubt.most(concurrency) - this.#inFlight)
     // A sink that hangs must not collect more and more: its requests count like those of one replica.
     const replicas = this.#deps.endpoints.room(subscriber.workload, concurrency)
     return Math.min(limit, concurrency - this.#sinkInFlight, replicas)
@@ -327,11 +329,7 @@ export class Lane implements JobOwner, Report {
   #attempted(job: Job, attempt: Attempt): void {
     try {
       if (job.replica !== undefined) this.#deps.endpoints.release(job.replica, isReached(attempt))
-      if (this.#gate !== undefined && job.lease.stage === 'subscriber') {
-        const lesson = lessonOf(attempt, job.spec.route)
-        const change = this.#gate.ended(job.number, this.#inFlight - this.#sinkInFlight, lesson)
-        if (change !== undefined) this.#deps.onCircuit(this, change)
-      }
+      if (job.lease.stage === 'subscriber') this.#learn(job, lessonOf(attempt, job.spec.route))
       const concluded = this.#deps.conclude(job, attempt)
       if (concluded === undefined) this.#over(job)
       else {
@@ -343,6 +341,13 @@ export class Lane implements JobOwner, Report {
     } catch (error) {
       this.#broken(job, error)
     }
+  }
+
+  #learn(job: Job, lesson: Lesson): void {
+    if (lesson.kind === 'works') this.#doubt.works()
+    else if (lesson.kind !== 'nothing') this.#doubt.fails()
+    const change = this.#gate?.ended(job.number, this.#inFlight - this.#sinkInFlight, lesson)
+    if (change !== undefined) this.#deps.onCircuit(this, change)
   }
 
   #broken(job: Job, error: unknown): void {

@@ -78,6 +78,32 @@ export class Adaptive {
   }
 }
 
+/** After this many failures in a row nobody expects the next one to succeed. */
+const DOUBT_AFTER = 100
+/** Of what is open at once, what is left for a subscriber that is in doubt. */
+const DOUBT_SHARE = 0.1
+
+/**
+ * Whether a subscriber fails, and nothing but fails: then few requests are open to it at once, so that the work for nothing takes
+ * little time from the others. The first answer of sense ends it.
+ */
+export class Doubt {
+  #failures = 0
+
+  /** How many may be open, where `concurrency` are allowed. */
+  most(concurrency: number): number {
+    return this.#failures < DOUBT_AFTER ? concurrency : Math.max(1, Math.floor(concurrency * DOUBT_SHARE))
+  }
+
+  works(): void {
+    this.#failures = 0
+  }
+
+  fails(): void {
+    this.#failures++
+  }
+}
+
 /**
  * Spares a subscriber that does not work: after a number of failures in a row it is left alone for a while, then one attempt
  * finds out. Waiting is no attempt. Times are monotonic ms.

@@ -48,6 +48,19 @@ test('an adaptive lane halves what it has open when that is too much, and heeds 
   assert.equal(it.open.length, 4)
 })
 
+test('a subscriber that fails and fails is asked by a tenth as many at once, until it answers with sense', async () => {
+  const it = await open([trigger('t', 'http://a', { concurrency: 20, delivery: patient })])
+  await it.append(300)
+  assert.equal(it.open.length, 20)
+  for (let i = 0; i < 99; i++) await it.end(failed)
+  await it.end({ kind: 'abandoned', tookMs: 1 })
+  assert.equal(it.open.length, 20)
+  for (let i = 0; i < 30; i++) await it.end(failed)
+  assert.equal(it.open.length, 2)
+  await it.end(refused)
+  assert.equal(it.open.length, 20)
+})
+
 test('an open circuit spares the subscriber, costs no event an attempt, and closes after one that works', async () => {
   const circuit = { failures: 3, waitMs: 60_000 }
   const it = await open([
