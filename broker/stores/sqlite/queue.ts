@@ -23,8 +23,8 @@ export const WINDOW_EVENTS = 1024
 const LOW_EVENTS = 512
 /** One Trigger may always have this many, however much memory the others use. */
 const MIN_EVENTS = 16
-/** Brought in at once. */
-const PAGE_EVENTS = 512
+/** Brought in at once: no more than a moment's work of the thread, behind which other Triggers' events wait. */
+const PAGE_EVENTS = 128
 const PAGE_BYTES = 2 << 20
 
 /** Behind heads of their keys, in memory; beyond this, and beyond the memory, on disk. */
