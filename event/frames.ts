@@ -75,12 +75,15 @@ function readFrame(
 }
 
 function readHead(head: Buffer): { readonly kind: 'head'; readonly attributes: Record<string, string> } | Fault {
-  const object = parsed(head)
+  const text = isUtf8(head) ? head.toString('utf8') : ''
+  const object = parsed(text)
   if (object === undefined) return fault('invalid-json', 'its head is no JSON object in UTF-8')
+  const isPlain = PLAIN.test(text)
   const attributes = noAttributes()
-  for (const [name, value] of Object.entries(object)) {
+  for (const name in object) {
+    const value = object[name]
     if (!isAttributeName(name)) return fault('invalid-attribute-name', `${quotedName(name)} is not made of a-z and 0-9`)
-    if (typeof value !== 'string' || hasForbiddenCharacter(value))
+    if (typeof value !== 'string' || (!isPlain && hasForbiddenCharacter(value)))
       return fault('invalid-attribute-value', `${quotedName(name)} is no plain string`)
     attributes[name] = value
   }
@@ -90,14 +93,17 @@ function readHead(head: Buffer): { readonly kind: 'head'; readonly attributes: R
   return attributesFault(attributes) ?? { kind: 'head', attributes }
 }
 
-function parsed(head: Buffer): object | undefined {
-  if (!isUtf8(head)) return undefined
+function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown = JSON.parse(head.toString('utf8'))
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
   } catch {
     return undefined
   }
 }
 
+/** JSON in which no string can have a character that is forbidden: printable ASCII, and nothing is escaped. */
+const PLAIN = /^[ -[\]-~]*$/
 const CUT_OFF = fault('invalid-data', 'it is cut off')

@@ -24,12 +24,11 @@ export interface FromTopic {
  * other. All of them get their place: `knativekafkapartition` and `knativekafkaoffset`. Never throws.
  */
 export function toEvent(record: KafkaRecord, at: TopicPartition, from: FromTopic): CloudEvent {
-  const event = cloudEventIn(record) ?? wrap(record, at, from)
-  return withAttributes(event, {
-    knativekafkapartition: String(at.partition),
-    knativekafkaoffset: String(record.offset),
-    ...from.extensions,
-  })
+  const partition = String(at.partition)
+  const offset = String(record.offset)
+  const place = { knativekafkapartition: partition, knativekafkaoffset: offset, ...from.extensions }
+  const event = cloudEventIn(record)
+  return event === undefined ? wrap(record, { ...at, offset }, place, from) : withAttributes(event, place)
 }
 
 const CONTENT_TYPE = 'content-type'
@@ -37,6 +36,7 @@ const PREFIX = 'ce_'
 const NOTHING = Buffer.alloc(0)
 
 function cloudEventIn({ headers, value = NOTHING }: KafkaRecord): CloudEvent | undefined {
+  if (headers.size === 0) return undefined
   const attributes = noAttributes()
   for (const [name, text] of headers)
     if (name.startsWith(PREFIX)) attributes[name.slice(PREFIX.length)] = text.toString()
@@ -50,16 +50,17 @@ function contentTypeOf(headers: ReadonlyMap<string, Buffer>): string | undefined
 }
 
 function wrap(
-  { offset, timestampMs, key, value = NOTHING, headers }: KafkaRecord,
-  at: TopicPartition,
+  { timestampMs, key, value = NOTHING, headers }: KafkaRecord,
+  { topic, partition, offset }: TopicPartition & { readonly offset: string },
+  place: Readonly<Record<string, string>>,
   from: FromTopic,
 ) {
   const attributes = noAttributes()
   attributes.specversion = '1.0'
-  attributes.id = `partition:${at.partition}/offset:${offset}`
-  attributes.source = `${from.source}#${at.topic}`
+  attributes.id = `partition:${partition}/offset:${offset}`
+  attributes.source = `${from.source}#${topic}`
   attributes.type = KAFKA_EVENT_TYPE
-  attributes.subject = `partition:${at.partition}#${offset}`
+  attributes.subject = `partition:${partition}#${offset}`
   if (timestampMs !== undefined) attributes.time = new Date(timestampMs).toISOString()
   const dataType = dataTypeOf(contentTypeOf(headers), value)
   if (dataType !== undefined) attributes.datacontenttype = dataType
@@ -71,7 +72,7 @@ function wrap(
     attributes.key = keyOf(key, from.keyType)
     attributes.partitionkey = attributes.key
   }
-  return { mode: 'binary', attributes, body: value } as const
+  return { mode: 'binary', attributes: Object.assign(attributes, place), body: value } as const
 }
 
 /** Data that says it is a CloudEvent and could not be read as one must not say so again. A Broker refuses what is no media type. */

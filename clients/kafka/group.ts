@@ -298,9 +298,14 @@ function timestampOf(text: string): number | undefined {
   return ms >= 0 && ms <= MOST_MS ? ms : undefined
 }
 
-function headersOf(headers: IHeaders | undefined): ReadonlyMap<string, Buffer> {
+const NO_HEADERS: ReadonlyMap<string, Buffer> = new Map()
+
+function headersOf(headers: IHeaders = {}): ReadonlyMap<string, Buffer> {
+  const all = Object.entries(headers)
+  // Most records have none, and a Map is half of what such a record takes.
+  if (all.length === 0) return NO_HEADERS
   const found = new Map<string, Buffer>()
-  for (const [name, given] of Object.entries(headers ?? {})) {
+  for (const [name, given] of all) {
     const value = Array.isArray(given) ? given.at(-1) : given
     if (value !== undefined && value !== null) found.set(name, typeof value === 'string' ? Buffer.from(value) : value)
   }
