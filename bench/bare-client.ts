@@ -1,23 +1,28 @@
-/** `node bare-client.ts PLACE COUNT`: reads a queue as a program does that has nothing else to do, acknowledges, and waits. */
+/**
+ * `node bare-client.ts PLACE WARM_UP COUNT`: reads a queue as a program does that has nothing else to do, acknowledges, and waits.
+ * Prints the rate of the `COUNT` messages that come after the first `WARM_UP`.
+ */
 import { connect } from 'amqplib'
 import { Kafka, logLevel } from 'kafkajs'
 import type { Place } from './queues.ts'
 
 const PREFETCH = 1000
 
-const [, , text = '', count = '0'] = process.argv
+const [, , text = '', warmUp = '0', count = '0'] = process.argv
 const place: Place = JSON.parse(text)
-let left = Number(count)
-let began: { readonly atMs: number; readonly cpu: NodeJS.CpuUsage } | undefined
+let read = 0
+let began: { readonly atMs: number; readonly read: number; readonly cpu: NodeJS.CpuUsage } | undefined
 
-/** Prints the rate when the last of `count` messages is acknowledged. */
+/** So many more messages are acknowledged. */
 function done(messages: number): void {
-  began ??= { atMs: performance.now(), cpu: process.cpuUsage() }
-  left -= messages
-  if (left > 0) return
+  read += messages
+  if (read < Number(warmUp)) return
+  began ??= { atMs: performance.now(), read, cpu: process.cpuUsage() }
+  if (read < Number(warmUp) + Number(count)) return
   const { user, system } = process.cpuUsage(began.cpu)
-  const perSecond = Number(count) / ((performance.now() - began.atMs) / 1000)
-  console.log(JSON.stringify({ perSecond, cpuUs: (user + system) / Number(count) }))
+  const measured = read - began.read
+  const perSecond = measured / ((performance.now() - began.atMs) / 1000)
+  console.log(JSON.stringify({ perSecond, cpuUs: (user + system) / measured }))
 }
 
 if (place.system === 'rabbitmq') {
@@ -38,7 +43,6 @@ if (place.system === 'rabbitmq') {
     autoCommit: false,
     partitionsConsumedConcurrently: 4,
     eachBatch: async ({ batch, resolveOffset, commitOffsetsIfNecessary, uncommittedOffsets }) => {
-      began ??= { atMs: performance.now(), cpu: process.cpuUsage() }
       for (const message of batch.messages) resolveOffset(message.offset)
       await commitOffsetsIfNecessary(uncommittedOffsets())
       done(batch.messages.length)
