@@ -14,7 +14,7 @@ import type { BrokerConfig } from './config.ts'
 import type { ConnectDeps } from './connect.ts'
 import { type BrokerCounters, registerMetrics } from './counters.ts'
 import { Delivery } from './delivery.ts'
-import { openDispatchers } from './dispatch/dispatchers.ts'
+import { type DispatchersDeps, openDispatchers } from './dispatch/dispatchers.ts'
 import { postElsewhereWhenBusy } from './dispatch/when-busy.ts'
 import { Endpoints } from './endpoints.ts'
 import { type Origins, openIngress } from './ingress.ts'
@@ -70,7 +70,13 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
   )
   const guard = buildAddressGuard(config.addresses)
   const authorities = new Authorities(clock, log, config.caFile)
-  const poster = opening.use(openPosterFor(config, { clock, log, guard, authorities, onFatal }))
+  let { drainMs } = config
+  const onPosterFailure = (error: Error) => {
+    // Nothing that is in flight comes to an end any more.
+    drainMs = 0
+    onFatal(error)
+  }
+  const poster = opening.use(openPosterFor(config, { clock, log, guard, authorities, onFailure: onPosterFailure }))
   const endpoints = new Endpoints(clock)
   const budget = new Budget(config.inFlightMaxBytes)
   const deliver = withTokens(poster.post, deps.tokens, clock)
@@ -94,7 +100,7 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
   let closed: Promise<void> | undefined
   const close = async () => {
     ingress.stop()
-    await delivery.drain(config.drainMs)
+    await delivery.drain(drainMs)
     await routing.close()
     await open.disposeAsync()
   }
@@ -117,9 +123,15 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
 
 function openPosterFor(
   { deliveryThreads: { count, from }, addresses, caFile }: BrokerConfig,
-  { clock, log, guard, authorities, onFatal }: Pick<BrokerDeps, 'clock' | 'log' | 'onFatal'> & ConnectDeps,
+  {
+    clock,
+    log,
+    guard,
+    authorities,
+    onFailure,
+  }: ConnectDeps & Pick<DispatchersDeps, 'log' | 'onFailure'> & { readonly clock: Clock },
 ): Poster {
-  const openThreads = () => openDispatchers(count, { addresses, caFile, log, onFailure: onFatal })
+  const openThreads = () => openDispatchers(count, { addresses, caFile, log, onFailure })
   if (count > 0 && from === 'start') return openThreads()
   const own = openPoster({ clock, guard, authorities })
   if (count === 0) return own

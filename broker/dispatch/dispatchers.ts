@@ -8,7 +8,7 @@ import { type Call, type Report, readEnded, type Settings, writeCalls } from './
 
 export interface DispatchersDeps extends Settings {
   readonly log: Log
-  /** A thread ended that was not told to. What it had in hand has no outcome: the process must end. */
+  /** A thread ended that was not told to. What it had in hand has no outcome until it is abandoned: the process must end. */
   readonly onFailure: (error: Error) => void
 }
 
@@ -36,40 +36,54 @@ export function openDispatchers(count: number, deps: DispatchersDeps): Poster {
 
 type Tell = (attempt: Attempt) => void
 
+interface Waiting {
+  readonly tell: Tell
+  readonly signal: AbortSignal
+}
+
 class Dispatcher {
   /** Requests that have no outcome yet. */
   open = 0
   readonly #worker: Worker
   readonly #exited: Promise<unknown>
-  readonly #waiting = new Slots<Tell>()
-  readonly #signals = new Signals(signal => this.#worker.postMessage({ kind: 'abandon', signal }))
+  readonly #waiting = new Slots<Waiting>()
+  readonly #signals = new Signals(signal => this.#abandon(signal))
   #calls: Call[] = []
+  /** It was told to end, or did. */
   #ended = false
+  #failed = false
 
   constructor({ addresses, caFile, log, onFailure }: DispatchersDeps) {
     const settings: Settings = { addresses, caFile }
     this.#worker = startThread('weir-dispatch', new URL('./main', import.meta.url), settings)
     this.#exited = new Promise(resolve => this.#worker.once('exit', resolve))
-    const tell = (call: number, attempt: Attempt) => {
-      this.open--
-      this.#waiting.take(call)?.(attempt)
-    }
+    const tell = (call: number, attempt: Attempt) => this.#tell(call, attempt)
     this.#worker.on('message', (report: Report) => {
       if (report.kind === 'ended') readEnded(report, tell)
       else log[report.level](report.facts, report.words)
     })
-    const fail = (error: Error) => {
+    const fail = (how: string, cause?: unknown) => {
       if (this.#ended) return
       this.#ended = true
-      onFailure(error)
+      this.#failed = true
+      const owed = 'what it had in hand is owed, and sent again after the next start'
+      this.#giveUp()
+      onFailure(new Error(`a thread that delivers events ${how}; ${owed}`, { cause }))
     }
-    this.#worker.on('error', cause => fail(new Error('A thread that delivers events crashed.', { cause })))
-    this.#worker.on('exit', code => fail(new Error(`A thread that delivers events ended with ${code}.`)))
+    this.#worker.on('error', cause =>
+      fail(`crashed (${cause instanceof Error ? cause.message : String(cause)})`, cause),
+    )
+    this.#worker.on('exit', code => fail(`ended with ${code}`))
   }
 
   post(request: Call['request'], token: string | undefined, signal: AbortSignal, tell: Tell): void {
     this.open++
-    this.#calls.push({ id: this.#waiting.put(tell), request, token, signal: this.#signals.numberOf(signal) })
+    this.#calls.push({
+      id: this.#waiting.put({ tell, signal }),
+      request,
+      token,
+      signal: this.#signals.numberOf(signal),
+    })
     if (this.#calls.length === 1) setImmediate(() => this.#send())
   }
 
@@ -78,6 +92,25 @@ class Dispatcher {
     this.#send()
     this.#worker.postMessage({ kind: 'close' })
     await this.#exited
+  }
+
+  #tell(call: number, attempt: Attempt): void {
+    const waiting = this.#waiting.take(call)
+    if (waiting === undefined) return
+    this.open--
+    waiting.tell(attempt)
+  }
+
+  #abandon(signal: number): void {
+    if (this.#failed) this.#giveUp()
+    else this.#worker.postMessage({ kind: 'abandon', signal })
+  }
+
+  /** In place of a thread that failed: what was abandoned is told so, before or after. */
+  #giveUp(): void {
+    for (const [call, { signal }] of this.#waiting.taken()) {
+      if (signal.aborted) this.#tell(call, { kind: 'abandoned', tookMs: 0 })
+    }
   }
 
   #send(): void {
@@ -101,9 +134,14 @@ class Slots<Value> {
 
   take(slot: number): Value | undefined {
     const value = this.#values[slot]
+    if (value === undefined) return undefined
     this.#values[slot] = undefined
     this.#free.push(slot)
     return value
+  }
+
+  taken(): readonly (readonly [slot: number, value: Value])[] {
+    return this.#values.flatMap((value, slot) => (value === undefined ? [] : [[slot, value] as const]))
   }
 }
 
