@@ -6,7 +6,7 @@ import type { SecretRefs } from './sources.ts'
 export interface RabbitmqClusterReference {
   /** A RabbitmqCluster of the cluster operator in the same namespace, whose Secret `<name>-default-user` is used. */
   readonly name?: string
-  /** A Secret in the same namespace with keys `uri`, `username`, `password`, `port`. */
+  /** A Secret in the same namespace with keys `uri`, `username`, `password`, `port`, `ca.crt`. */
   readonly connectionSecret?: string
 }
 
@@ -57,7 +57,7 @@ function readNamespace(value: Value | undefined, own: string): void {
 export function clusterSecrets({ name, connectionSecret }: RabbitmqClusterReference): SecretRefs {
   const secret = connectionSecret ?? `${name ?? ''}-default-user`
   const optional = (key: string): SecretKeyRef => ({ name: secret, key, optional: true })
-  const common = { port: optional('port'), managementUri: optional('managementUri') }
+  const common = { port: optional('port'), managementUri: optional('managementUri'), 'ca.crt': optional('ca.crt') }
   if (connectionSecret === undefined) {
     const needed = (key: string): SecretKeyRef => ({ name: secret, key })
     return { host: needed('host'), username: needed('username'), password: needed('password'), ...common }

@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto'
+
 /** Which server and virtual host, and what opens it. Held in memory only: never logged, never reported. Plain data. */
 export interface RabbitAccess {
   readonly host: string
@@ -8,6 +10,8 @@ export interface RabbitAccess {
   readonly password: string
   /** Where the management API is thought to be: `http://host:15672`, with a path where it has one. */
   readonly management: string
+  /** PEM of an authority that is trusted beside the usual ones. */
+  readonly ca: string | undefined
 }
 
 /** The credentials cannot be what they claim to be. The message names parts, and never quotes values. */
@@ -23,7 +27,8 @@ const MANAGEMENT_OFFSET = 10_000
  * How a server is reached, out of a Secret. Pure.
  * @param credentials `host` as the cluster operator writes it, or `uri`: a host, or an address `amqp(s)://` or `http(s)://`,
  *   with or without a user, a password, a port and a virtual host in it; `username`, `password` and `port` win over those.
- *   The port in an http(s) address is that of the management API. `managementUri` says where that is, if elsewhere.
+ *   The port in an http(s) address is that of the management API. `managementUri` says where that is, if elsewhere. `ca.crt` holds
+ *   authorities (PEM) that vouch for the server.
  * @param vhost what the spec says; undefined takes the one in the address, or `/`.
  * @throws {RabbitAccessError} where something is missing.
  */
@@ -48,6 +53,7 @@ export function rabbitAccessOf(credentials: Readonly<Record<string, string>>, vh
     username,
     password,
     management: managementOf(credentials.managementUri, isManagement ? url : undefined, url.hostname, port, tls),
+    ca: authoritiesIn(credentials['ca.crt']),
   }
 }
 
@@ -56,6 +62,19 @@ export function shownUrl({ host, port, tls, vhost }: RabbitAccess): string {
   const shown = host.includes(':') ? `[${host}]` : host
   return `${tls ? 'amqps' : 'amqp'}://${shown}:${port}/${vhost === '/' ? '' : encodeURIComponent(vhost)}`
 }
+
+/** A text that holds no certificate would be passed over by OpenSSL without a word. */
+function authoritiesIn(pem: string | undefined): string | undefined {
+  if (pem === undefined || pem.trim() === '') return undefined
+  try {
+    for (const block of pem.match(CERTIFICATE) ?? ['']) new X509Certificate(block)
+  } catch {
+    throw new RabbitAccessError('`ca.crt` holds no certificate (PEM), or a damaged one')
+  }
+  return pem
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 function addressOf(given: string, what: string): URL {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `amqp://${given}`)

@@ -4,6 +4,7 @@ import { inTime } from '../../runtime/in-time.ts'
 import { noAnswer, trouble } from '../trouble.ts'
 import { type RabbitAccess, shownUrl } from './access.ts'
 import { type Trouble, troubleOf } from './outcome.ts'
+import { trustOf } from './secure.ts'
 
 /** One request to the server, and the whole of connecting. */
 export const CALL_TIMEOUT_MS = 15_000
@@ -65,6 +66,7 @@ async function connect(access: RabbitAccess): Promise<ChannelModel> {
   // The library decodes this one name all the same.
   const options = { ...place, vhost: encodeURIComponent(vhost) }
   return connect(options, {
+    ...trustOf(access),
     noDelay: true,
     timeout: CALL_TIMEOUT_MS,
     clientProperties: { connection_name: 'weir' },

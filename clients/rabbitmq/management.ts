@@ -5,8 +5,9 @@ import { inTime } from '../../runtime/in-time.ts'
 import { noAnswer, trouble } from '../trouble.ts'
 import type { RabbitAccess } from './access.ts'
 import type { Trouble } from './outcome.ts'
+import { trustOf } from './secure.ts'
 
-export type ManagementAccess = Pick<RabbitAccess, 'management' | 'vhost' | 'username' | 'password'>
+export type ManagementAccess = Pick<RabbitAccess, 'management' | 'vhost' | 'username' | 'password' | 'ca'>
 
 /** How many messages a queue has, up to 5 s ago. */
 export interface QueueCounts {
@@ -119,7 +120,8 @@ function fetchJson(access: ManagementAccess, path: string, signal: AbortSignal):
     const auth = Buffer.from(`${username}:${password}`).toString('base64')
     const headers = { authorization: `Basic ${auth}`, accept: 'application/json' }
     // A connection of its own each time: one that is kept would have to be closed by somebody.
-    const asking = request(`${management}/api/${path}`, { headers, signal, agent: false }, response => {
+    const options = { ...trustOf(access), headers, signal, agent: false }
+    const asking = request(`${management}/api/${path}`, options, response => {
       const pieces: Buffer[] = []
       let length = 0
       response.on('error', reject)

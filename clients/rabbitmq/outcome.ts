@@ -22,6 +22,11 @@ export function troubleOf(error: unknown, url: string): Trouble {
     return trouble('denied', `${url}: there is no such virtual host, or the user may not use it`)
   if (code === 405) return trouble('busy', `${url}: another connection has it for itself (${shortened(words)})`)
   if (code === 320) return trouble('unreachable', `${url} closed the connection (${shortened(words)})`)
+  if (typeof code === 'string' && /CERT|ISSUER|SIGNATURE/.test(code))
+    return trouble(
+      'unreachable',
+      `${url}: its certificate is not trusted (${shortened(words)}): put its authority into the Secret as \`ca.crt\``,
+    )
   if (typeof code === 'number') return trouble('rejected', `${url} rejects it: ${shortened(words)}`)
   return trouble('unreachable', `${url} cannot be reached: ${shortened(words)}`)
 }

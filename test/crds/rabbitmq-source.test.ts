@@ -80,6 +80,7 @@ test('the keys of a connection Secret may be left out where the address says it,
     password: optional('rabbit', 'password'),
     port: optional('rabbit', 'port'),
     managementUri: optional('rabbit', 'managementUri'),
+    'ca.crt': optional('rabbit', 'ca.crt'),
   })
   const cluster = source(`{rabbitmqClusterReference: {name: hare}, ${RESOURCES}, ${SINK}}`).resource
   assert.ok(cluster)
@@ -89,6 +90,7 @@ test('the keys of a connection Secret may be left out where the address says it,
     password: { name: 'hare-default-user', key: 'password' },
     port: optional('hare-default-user', 'port'),
     managementUri: optional('hare-default-user', 'managementUri'),
+    'ca.crt': optional('hare-default-user', 'ca.crt'),
   })
 })
 

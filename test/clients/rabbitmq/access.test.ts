@@ -42,6 +42,7 @@ test('what is missing or broken is said, and no credentials with it', () => {
     [{ uri: 'amqp://', ...user }, /no host/],
     [{ uri: 'rabbit', port: 'hunter2', ...user }, /`port` is no number/],
     [{ uri: 'rabbit', managementUri: 'hunter2', ...user }, /`managementUri`/],
+    [{ uri: 'amqps://rabbit', 'ca.crt': 'hunter2', ...user }, /`ca\.crt` holds no certificate/],
   ] as const) {
     assert.throws(
       () => rabbitAccessOf(credentials, undefined),

@@ -48,7 +48,8 @@ function unsupportedIn({ mode, useRegex, unsafeSsl }: Readonly<Record<string, st
   if (mode !== undefined && !MODES.includes(mode))
     return `mode ${mode} is not supported here: QueueLength or MessageRate`
   if (useRegex === 'true') return 'useRegex is not supported here: name one queue, and write a trigger for each'
-  if (unsafeSsl === 'true') return 'unsafeSsl is not supported here: give the authority to Node by NODE_EXTRA_CA_CERTS'
+  if (unsafeSsl === 'true')
+    return 'unsafeSsl is not supported here: give the authority by the parameter ca of a TriggerAuthentication'
   return undefined
 }
 
@@ -56,21 +57,25 @@ type Place = Pick<RabbitBacklog, 'access' | 'protocol'>
 
 function placeOf(trigger: ScaleTrigger, context: ScalerContext): Place | { readonly reason: string } {
   const settings: Record<string, string> = {}
-  for (const name of ['host', 'username', 'password']) {
+  for (const name of ['host', 'username', 'password', 'ca']) {
     const found = settingOf(trigger, name, context)
     if (found !== undefined && 'reason' in found) return found
     if (found !== undefined) settings[name] = found.value
   }
-  const { host, ...user } = settings
+  const { host, ca, ...user } = settings
   if (host === undefined) return { reason: 'no host: set hostFromEnv, or authenticationRef with the parameter host' }
   const protocol = /^https?:/i.test(host) ? 'http' : 'amqp'
   const { protocol: asked = 'auto', vhostName } = trigger.metadata
   if (asked !== 'auto' && asked !== protocol)
     return { reason: `protocol is ${asked}, and the host is an address of ${protocol}` }
   try {
-    return { protocol, access: accessOf(host, user, vhostName || undefined) }
+    return {
+      protocol,
+      access: accessOf(host, { ...user, ...(ca !== undefined && { 'ca.crt': ca }) }, vhostName || undefined),
+    }
   } catch (error) {
-    if (error instanceof RabbitAccessError) return { reason: error.message.replace('`uri`', '`host`') }
+    if (error instanceof RabbitAccessError)
+      return { reason: error.message.replace('`uri`', '`host`').replace('`ca.crt`', '`ca`') }
     throw error
   }
 }

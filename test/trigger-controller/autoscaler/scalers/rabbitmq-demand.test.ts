@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Resource } from '../../../../crds/manifest.ts'
 import { planTargets } from '../../../../trigger-controller/autoscaler/targets.ts'
 import { CLUSTER } from '../../../../trigger-controller/profile.ts'
+import { makeCertificate } from '../../../support/certificates.ts'
 import { MemoryWorld } from '../../../support/memory-world.ts'
 import {
   broker,
@@ -59,8 +60,8 @@ test('the older queueLength counts where value is not given, and held messages c
   assert.equal((await queueOf({ ...base, mode: 'MessageRate', value: '3' }, env(HTTP))).backlog.what, 'rate')
 })
 
-test('host, user and password can come out of a TriggerAuthentication', async () => {
-  const refs = ['host', 'username', 'password'].map(name => ({ parameter: name, name: 'rabbit', key: name }))
+test('host, user, password and authority can come out of a TriggerAuthentication', async () => {
+  const refs = ['host', 'username', 'password', 'ca'].map(name => ({ parameter: name, name: 'rabbit', key: name }))
   const object = scaledObject('worker', [
     {
       type: 'rabbitmq',
@@ -68,7 +69,8 @@ test('host, user and password can come out of a TriggerAuthentication', async ()
       authenticationRef: { name: 'auth', kind: 'TriggerAuthentication' },
     },
   ])
-  const found = secret('rabbit', { host: 'amqp://rabbit:5673/v', username: 'me', password: 'ü' })
+  const ca = makeCertificate('Authority').cert
+  const found = secret('rabbit', { host: 'amqps://rabbit:5673/v', username: 'me', password: 'ü', ca })
   const world = new MemoryWorld(
     service('worker'),
     deployment('worker'),
@@ -79,7 +81,8 @@ test('host, user and password can come out of a TriggerAuthentication', async ()
   const { targets } = planTargets(await world.readScale(), CLUSTER.scaling)
   const [demand] = targets[0]?.demands ?? []
   assert.ok(demand?.kind === 'queue' && demand.backlog.system === 'rabbitmq')
-  assert.deepEqual([demand.backlog.access.username, demand.backlog.access.password], ['me', 'ü'])
+  const { access } = demand.backlog
+  assert.deepEqual([access.username, access.password, access.ca], ['me', 'ü', ca])
 })
 
 for (const [metadata, host, reason] of [
