@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { LRUCache } from 'lru-cache'
+import { CertificatesError, certificatesIn } from '../runtime/certificates.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 
@@ -48,7 +48,7 @@ export class Authorities {
     const key = caCerts ?? ''
     let context = this.#contexts.get(key)
     if (context === undefined) {
-      const own = caCerts === undefined ? [] : certificatesIn(caCerts, 'the CACerts of the sink')
+      const own = caCerts === undefined ? [] : certificatesOf(caCerts, 'the CACerts of the sink')
       this.#system ??= [...new Set([...getCACertificates('default'), ...getCACertificates('system')])]
       context = createSecureContext({ ca: [...this.#system, ...this.#bundle, ...own], minVersion: 'TLSv1.2' })
       this.#contexts.set(key, context)
@@ -73,7 +73,7 @@ export class Authorities {
       const { mtimeMs, size, ino } = statSync(file)
       const version = `${mtimeMs} ${size} ${ino}`
       if (version === this.#version) return
-      this.#bundle = certificatesIn(readFileSync(file, 'utf8'), file)
+      this.#bundle = certificatesOf(readFileSync(file, 'utf8'), file)
       this.#version = version
       this.#contexts.clear()
     } catch (error) {
@@ -83,18 +83,12 @@ export class Authorities {
   }
 }
 
-const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-
-/** @throws {AuthoritiesError} there is none, or one is damaged. OpenSSL would pass over both without a word. */
-function certificatesIn(pem: string, where: string): readonly string[] {
-  const blocks = pem.match(BLOCK) ?? []
-  if (blocks.length === 0) throw new AuthoritiesError(`${where}: there is no certificate (PEM) in it`)
-  for (const [i, block] of blocks.entries()) {
-    try {
-      new X509Certificate(block)
-    } catch (error) {
-      throw new AuthoritiesError(`${where}: certificate ${i + 1} of ${blocks.length} is damaged`, { cause: error })
-    }
+/** @throws {AuthoritiesError} there is none, or one is damaged. */
+function certificatesOf(pem: string, where: string): readonly string[] {
+  try {
+    return certificatesIn(pem)
+  } catch (error) {
+    if (!(error instanceof CertificatesError)) throw error
+    throw new AuthoritiesError(`${where}: ${error.message}`, { cause: error.cause })
   }
-  return blocks
 }

@@ -5,22 +5,17 @@ import type { TokenSource } from '../contract/tokens.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { buildAddressGuard } from './address-guard.ts'
 import type { Archive } from './archive.ts'
 import type { Verifier } from './auth/verifier.ts'
-import { Authorities } from './authorities.ts'
 import { Budget } from './budget.ts'
 import type { BrokerConfig } from './config.ts'
-import type { ConnectDeps } from './connect.ts'
 import { type BrokerCounters, registerMetrics } from './counters.ts'
 import { Delivery } from './delivery.ts'
-import { type DispatchersDeps, openDispatchers } from './dispatch/dispatchers.ts'
-import { postElsewhereWhenBusy } from './dispatch/when-busy.ts'
 import { Endpoints } from './endpoints.ts'
 import { type Origins, openIngress } from './ingress.ts'
 import { type Journal, openJournal } from './journal.ts'
+import { openPosting } from './open-poster.ts'
 import { Stores } from './open-stores.ts'
-import { openPoster, type Poster } from './poster.ts'
 import { Routing } from './routing.ts'
 import { withTokens } from './sink-token.ts'
 
@@ -68,15 +63,13 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
   const stores = opening.use(
     new Stores({ config, clock, log, journal, onDue: trigger => delivery.wake(trigger), onFailure: onFatal }),
   )
-  const guard = buildAddressGuard(config.addresses)
-  const authorities = new Authorities(clock, log, config.caFile)
   let { drainMs } = config
   const onPosterFailure = (error: Error) => {
     // Nothing that is in flight comes to an end any more.
     drainMs = 0
     onFatal(error)
   }
-  const poster = opening.use(openPosterFor(config, { clock, log, guard, authorities, onFailure: onPosterFailure }))
+  const poster = opening.use(openPosting(config, { clock, log, onFailure: onPosterFailure }))
   const endpoints = new Endpoints(clock)
   const budget = new Budget(config.inFlightMaxBytes)
   const deliver = withTokens(poster.post, deps.tokens, clock)
@@ -119,37 +112,6 @@ export async function openBroker(config: BrokerConfig, deps: BrokerDeps): Promis
     discarding: () => routing.discarding(),
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }
-}
-
-function openPosterFor(
-  { deliveryThreads: { count, from }, addresses, caFile }: BrokerConfig,
-  {
-    clock,
-    log,
-    guard,
-    authorities,
-    onFailure,
-  }: ConnectDeps & Pick<DispatchersDeps, 'log' | 'onFailure'> & { readonly clock: Clock },
-): Poster {
-  const openThreads = () => openDispatchers(count, { addresses, caFile, log, onFailure })
-  if (count > 0 && from === 'start') return openThreads()
-  const own = openPoster({ clock, guard, authorities })
-  if (count === 0) return own
-  let before = performance.eventLoopUtilization()
-  const utilization = () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, before)
-    before = now
-    return utilization
-  }
-  const openOther = () => {
-    log.info(
-      { threads: count },
-      'this thread has been busy for a while: deliveries have threads of their own from now on',
-    )
-    return openThreads()
-  }
-  return postElsewhereWhenBusy(own, { clock, utilization, openOther })
 }
 
 function once(action: (error: Error) => void): (error: Error) => void {

@@ -24,11 +24,13 @@ export interface FromTopic {
  * other. All of them get their place: `knativekafkapartition` and `knativekafkaoffset`. Never throws.
  */
 export function toEvent(record: KafkaRecord, at: TopicPartition, from: FromTopic): CloudEvent {
-  const partition = String(at.partition)
-  const offset = String(record.offset)
-  const place = { knativekafkapartition: partition, knativekafkaoffset: offset, ...from.extensions }
+  const added = {
+    knativekafkapartition: String(at.partition),
+    knativekafkaoffset: String(record.offset),
+    ...from.extensions,
+  }
   const event = cloudEventIn(record)
-  return event === undefined ? wrap(record, { ...at, offset }, place, from) : withAttributes(event, place)
+  return event === undefined ? wrap(record, at, from, added) : withAttributes(event, added)
 }
 
 const CONTENT_TYPE = 'content-type'
@@ -51,10 +53,12 @@ function contentTypeOf(headers: ReadonlyMap<string, Buffer>): string | undefined
 
 function wrap(
   { timestampMs, key, value = NOTHING, headers }: KafkaRecord,
-  { topic, partition, offset }: TopicPartition & { readonly offset: string },
-  place: Readonly<Record<string, string>>,
+  { topic, partition }: TopicPartition,
   from: FromTopic,
+  added: Readonly<Record<string, string>> & { readonly knativekafkaoffset: string },
 ) {
+  // The text of it, which is made once: that of a bigint is not cheap.
+  const offset = added.knativekafkaoffset
   const attributes = noAttributes()
   attributes.specversion = '1.0'
   attributes.id = `partition:${partition}/offset:${offset}`
@@ -72,7 +76,7 @@ function wrap(
     attributes.key = keyOf(key, from.keyType)
     attributes.partitionkey = attributes.key
   }
-  return { mode: 'binary', attributes: Object.assign(attributes, place), body: value } as const
+  return { mode: 'binary', attributes: Object.assign(attributes, added), body: value } as const
 }
 
 /** Data that says it is a CloudEvent and could not be read as one must not say so again. A Broker refuses what is no media type. */

@@ -20,10 +20,7 @@ export function openDispatchers(count: number, deps: DispatchersDeps): Poster {
   const threads = Array.from({ length: count }, () => new Dispatcher(deps))
   const post: Post = (request, token, signal) => {
     if (signal.aborted) return Promise.resolve({ kind: 'abandoned', tookMs: 0 })
-    let chosen = threads[0]
-    for (const thread of threads) if (chosen === undefined || thread.open < chosen.open) chosen = thread
-    if (chosen === undefined) throw new RangeError('there are no dispatchers')
-    const thread = chosen
+    const thread = threads.reduce((least, one) => (one.open < least.open ? one : least))
     return new Promise(resolve => thread.post(request, token, signal, resolve))
   }
   return {

@@ -1,6 +1,9 @@
+import assert from 'node:assert/strict'
 import { noAttributes } from '../../event/attributes.ts'
 import type { CloudEvent } from '../../event/event.ts'
+import { withPassed } from '../../event/http.ts'
 import { bufferOf } from '../../event/json.ts'
+import type { Passed } from '../../event/passed.ts'
 import type { AddressPolicy } from '../address-guard.ts'
 import type { Attempt, DeliveryRequest } from '../attempt.ts'
 
@@ -59,28 +62,33 @@ export interface Call {
 
 /** A request without its bodies. */
 interface Sent extends Omit<Call, 'request'>, Omit<DeliveryRequest, 'event' | 'batch'> {
-  readonly event: Head
-  readonly batch: readonly Head[] | undefined
+  readonly events: readonly Head[]
+  readonly isBatch: boolean
 }
 
-interface Head extends Omit<CloudEvent, 'body'> {
+interface Head extends Pick<CloudEvent, 'mode' | 'attributes'> {
+  readonly passed: Passed | undefined
   readonly bytes: number
 }
 
 export function writeCalls(calls: readonly Call[]): Calls {
   const sent: Sent[] = []
+  const all: Uint8Array[] = []
   let length = 0
   for (const { id, request, token, signal } of calls) {
-    sent.push({ ...request, id, token, signal, event: headOf(request.event), batch: request.batch?.map(headOf) })
-    for (const { body } of eventsOf(request)) length += body.byteLength
+    const { event, batch, ...rest } = request
+    const events = (batch ?? [event]).map(({ mode, attributes, passed, body }): Head => {
+      all.push(body)
+      length += body.byteLength
+      return { mode, attributes, passed, bytes: body.byteLength }
+    })
+    sent.push({ ...rest, id, token, signal, events, isBatch: batch !== undefined })
   }
   const bodies = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
   let at = 0
-  for (const { request } of calls) {
-    for (const { body } of eventsOf(request)) {
-      bodies.set(body, at)
-      at += body.byteLength
-    }
+  for (const body of all) {
+    bodies.set(body, at)
+    at += body.byteLength
   }
   return { kind: 'calls', heads: JSON.stringify(sent), bodies }
 }
@@ -92,23 +100,15 @@ export function readCalls({ heads, bodies }: Calls): readonly Call[] {
     // A copy, so that one request that takes long does not keep the bodies of all.
     const body = Buffer.from(bytes.subarray(at, at + length))
     at += length
-    return { mode, attributes: Object.assign(noAttributes(), attributes), body, ...(passed && { passed }) }
+    return withPassed({ mode, attributes: Object.assign(noAttributes(), attributes), body }, passed)
   }
   const sent: readonly Sent[] = JSON.parse(heads)
-  return sent.map(({ id, token, signal, event, batch, ...rest }) => {
-    const events = batch?.map(eventOf)
-    const request = { ...rest, event: events?.[0] ?? eventOf(event), batch: events }
-    return { id, token, signal, request }
+  return sent.map(({ id, token, signal, events: written, isBatch, ...rest }) => {
+    const events = written.map(eventOf)
+    const [event] = events
+    assert(event !== undefined, 'a request has an event')
+    return { id, token, signal, request: { ...rest, event, batch: isBatch ? events : undefined } }
   })
-}
-
-/** The events that a request sends. */
-function eventsOf({ event, batch }: DeliveryRequest): readonly CloudEvent[] {
-  return batch ?? [event]
-}
-
-function headOf({ mode, attributes, passed, body }: CloudEvent): Head {
-  return { mode, attributes, bytes: body.byteLength, ...(passed && { passed }) }
 }
 
 /** Gathers what became of attempts until it is sent. */

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { certificatesIn } from '../../runtime/certificates.ts'
 
 /** Which server and virtual host, and what opens it. Held in memory only: never logged, never reported. Plain data. */
 export interface RabbitAccess {
@@ -63,18 +63,15 @@ export function shownUrl({ host, port, tls, vhost }: RabbitAccess): string {
   return `${tls ? 'amqps' : 'amqp'}://${shown}:${port}/${vhost === '/' ? '' : encodeURIComponent(vhost)}`
 }
 
-/** A text that holds no certificate would be passed over by OpenSSL without a word. */
 function authoritiesIn(pem: string | undefined): string | undefined {
   if (pem === undefined || pem.trim() === '') return undefined
   try {
-    for (const block of pem.match(CERTIFICATE) ?? ['']) new X509Certificate(block)
+    certificatesIn(pem)
+    return pem
   } catch {
     throw new RabbitAccessError('`ca.crt` holds no certificate (PEM), or a damaged one')
   }
-  return pem
 }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 function addressOf(given: string, what: string): URL {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(given) ? given : `amqp://${given}`)

@@ -3,6 +3,8 @@ import { type TroubleOf, trouble } from '../trouble.ts'
 export type Trouble = TroubleOf<'missing' | 'unreachable' | 'denied' | 'busy' | 'rejected'>
 
 const REASON_MAX = 300
+/** The codes of a certificate from an authority that is not known; any other fault of it is no matter of trust. */
+const UNKNOWN_AUTHORITY = /SELF_SIGNED_CERT|^UNABLE_TO_(?:GET_ISSUER|VERIFY)/
 
 /**
  * What the server and the network say through the client library, in our words (AMQP 0-9-1 §1.2: reply codes).
@@ -22,7 +24,7 @@ export function troubleOf(error: unknown, url: string): Trouble {
     return trouble('denied', `${url}: there is no such virtual host, or the user may not use it`)
   if (code === 405) return trouble('busy', `${url}: another connection has it for itself (${shortened(words)})`)
   if (code === 320) return trouble('unreachable', `${url} closed the connection (${shortened(words)})`)
-  if (typeof code === 'string' && /CERT|ISSUER|SIGNATURE/.test(code))
+  if (typeof code === 'string' && UNKNOWN_AUTHORITY.test(code))
     return trouble(
       'unreachable',
       `${url}: its certificate is not trusted (${shortened(words)}): put its authority into the Secret as \`ca.crt\``,

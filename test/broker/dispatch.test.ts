@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
@@ -19,6 +18,7 @@ import { openThreadedClient, plainEvent, requestTo } from '../support/deliverer.
 import { ManualClock } from '../support/manual-clock.ts'
 import { FAST, openRunning, routes, trigger, url } from '../support/running-broker.ts'
 import { openSecureSubscriber } from '../support/secure-subscriber.ts'
+import { storePlace } from '../support/sqlite-store.ts'
 import { answering, eventually, openSubscriber } from '../support/subscriber.ts'
 
 const never = new AbortController().signal
@@ -142,24 +142,21 @@ suite('A broker whose deliveries have threads', () => {
   })
 
   test('stopping gives up what hangs, and it stays owed', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'weir-test-'))
-    try {
-      await using hanging = await openSubscriber(() => {})
-      {
-        await using running = await openRunning({ ...THREADS, dataDir: dir, drainMs: 100 })
-        await running.broker.apply(routes([trigger('t', hanging.origin)]))
-        assert.equal(await running.post({ body: 'first' }), 202)
-        await hanging.reached(1)
-      }
-      await eventually(() => hanging.open === 0, 'the request ends')
-      await using subscriber = await openSubscriber()
-      await using again = await openRunning({ ...THREADS, dataDir: dir })
-      await again.broker.apply(routes([trigger('t', subscriber.origin)]))
-      await subscriber.reached(1)
-      assert.equal(subscriber.received[0]?.body.toString(), 'first')
-    } finally {
-      await rm(dir, { recursive: true, force: true })
+    await using place = await storePlace()
+    const { dir } = place
+    await using hanging = await openSubscriber(() => {})
+    {
+      await using running = await openRunning({ ...THREADS, dataDir: dir, drainMs: 100 })
+      await running.broker.apply(routes([trigger('t', hanging.origin)]))
+      assert.equal(await running.post({ body: 'first' }), 202)
+      await hanging.reached(1)
     }
+    await eventually(() => hanging.open === 0, 'the request ends')
+    await using subscriber = await openSubscriber()
+    await using again = await openRunning({ ...THREADS, dataDir: dir })
+    await again.broker.apply(routes([trigger('t', subscriber.origin)]))
+    await subscriber.reached(1)
+    assert.equal(subscriber.received[0]?.body.toString(), 'first')
   })
 })
 
@@ -238,50 +235,44 @@ test('a thread that ends by itself is told as a failure, once', async () => {
 })
 
 test('a broker whose delivering thread crashed says so and ends in order, without waiting; what it took in is owed', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'weir-test-'))
-  try {
-    await using subscriber = await openSubscriber()
-    const caFile = join(dir, 'ca.pem')
-    await writeFile(caFile, makeCertificate('Authority').cert)
-    {
-      const opening = openRunning({ ...THREADS, caFile, dataDir: dir, drainMs: 60_000 })
-      // The broker has read it, and its threads have not begun to.
-      rmSync(caFile)
-      await using running = await opening
-      await running.broker.apply(routes([trigger('t', subscriber.origin)]))
-      await eventually(() => running.fatal.length > 0, 'it is told')
-      assert.match(running.fatal[0]?.message ?? '', /ca\.pem cannot be read/)
-      assert.equal(await running.post({ body: 'kept' }), 202)
-    }
-    await using again = await openRunning({ dataDir: dir })
-    await again.broker.apply(routes([trigger('t', subscriber.origin)]))
-    await subscriber.reached(1)
-    assert.equal(subscriber.received[0]?.body.toString(), 'kept')
-  } finally {
-    await rm(dir, { recursive: true, force: true })
+  await using place = await storePlace()
+  const { dir } = place
+  await using subscriber = await openSubscriber()
+  const caFile = join(dir, 'ca.pem')
+  await writeFile(caFile, makeCertificate('Authority').cert)
+  {
+    const opening = openRunning({ ...THREADS, caFile, dataDir: dir, drainMs: 60_000 })
+    // The broker has read it, and its threads have not begun to.
+    rmSync(caFile)
+    await using running = await opening
+    await running.broker.apply(routes([trigger('t', subscriber.origin)]))
+    await eventually(() => running.fatal.length > 0, 'it is told')
+    assert.match(running.fatal[0]?.message ?? '', /ca\.pem cannot be read/)
+    assert.equal(await running.post({ body: 'kept' }), 202)
   }
+  await using again = await openRunning({ dataDir: dir })
+  await again.broker.apply(routes([trigger('t', subscriber.origin)]))
+  await subscriber.reached(1)
+  assert.equal(subscriber.received[0]?.body.toString(), 'kept')
 })
 
 test('a file of authorities is read again by the thread, and what is wrong with it is in the log', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'weir-test-'))
-  try {
-    const authority = makeCertificate('Authority')
-    const caFile = join(dir, 'ca.pem')
-    await writeFile(caFile, authority.cert)
-    await using peer = await openSecureSubscriber(makeCertificate('good', { by: authority }))
-    const said: unknown[] = []
-    const log: Log = { ...silentLog, error: (_: unknown, words?: string) => void said.push(words) }
-    await using client = openThreadedClient(1, { caFile, log })
-    // Another name each time, or the connection that is open would do.
-    const attempt = (host: string) => client.deliver(requestTo(`https://${host}:${peer.port}/`), never)
-    assert.equal((await attempt('localhost')).kind, 'delivered')
-    await writeFile(caFile, 'half a certificate')
-    // The thread has a clock of its own, and looks every 10 s.
-    await new Promise(resolve => setTimeout(resolve, 10_100))
-    assert.equal((await attempt('127.0.0.1')).kind, 'delivered')
-    await eventually(() => said.length > 0, 'it is told')
-    assert.deepEqual(said, ['certificates cannot be read: the last ones stay trusted'])
-  } finally {
-    await rm(dir, { recursive: true, force: true })
-  }
+  await using place = await storePlace()
+  const { dir } = place
+  const authority = makeCertificate('Authority')
+  const caFile = join(dir, 'ca.pem')
+  await writeFile(caFile, authority.cert)
+  await using peer = await openSecureSubscriber(makeCertificate('good', { by: authority }))
+  const said: unknown[] = []
+  const log: Log = { ...silentLog, error: (_: unknown, words?: string) => void said.push(words) }
+  await using client = openThreadedClient(1, { caFile, log })
+  // Another name each time, or the connection that is open would do.
+  const attempt = (host: string) => client.deliver(requestTo(`https://${host}:${peer.port}/`), never)
+  assert.equal((await attempt('localhost')).kind, 'delivered')
+  await writeFile(caFile, 'half a certificate')
+  // The thread has a clock of its own, and looks every 10 s.
+  await new Promise(resolve => setTimeout(resolve, 10_100))
+  assert.equal((await attempt('127.0.0.1')).kind, 'delivered')
+  await eventually(() => said.length > 0, 'it is told')
+  assert.deepEqual(said, ['certificates cannot be read: the last ones stay trusted'])
 })

@@ -67,4 +67,10 @@ test('an authority in the Secret vouches for the server and for its management',
     const unread = await readQueueCounts(doubting, 'q', systemClock, signal)
     assert.ok(unread.kind === 'trouble' && unread.what === 'unreachable', JSON.stringify(unread))
   }
+
+  // Its authority is known: that one was not the matter.
+  const expired = makeCertificate('late', { by: authority, notAfterMs: Date.now() - 3_600_000 })
+  await using late = await secured(port, expired)
+  const old = await openLink({ ...trusting, port: late.port }, systemClock, signal)
+  assert.ok(old.kind === 'trouble' && /expired/.test(old.reason) && !/ca\.crt/.test(old.reason))
 })

@@ -53,26 +53,31 @@ function unsupportedIn({ mode, useRegex, unsafeSsl }: Readonly<Record<string, st
   return undefined
 }
 
+/** What KEDA calls it, and the client where that is another name. */
+const SETTINGS: readonly (readonly [name: string, key?: string])[] = [
+  ['host'],
+  ['username'],
+  ['password'],
+  ['ca', 'ca.crt'],
+]
+
 type Place = Pick<RabbitBacklog, 'access' | 'protocol'>
 
 function placeOf(trigger: ScaleTrigger, context: ScalerContext): Place | { readonly reason: string } {
   const settings: Record<string, string> = {}
-  for (const name of ['host', 'username', 'password', 'ca']) {
+  for (const [name, key = name] of SETTINGS) {
     const found = settingOf(trigger, name, context)
     if (found !== undefined && 'reason' in found) return found
-    if (found !== undefined) settings[name] = found.value
+    if (found !== undefined) settings[key] = found.value
   }
-  const { host, ca, ...user } = settings
+  const { host, ...user } = settings
   if (host === undefined) return { reason: 'no host: set hostFromEnv, or authenticationRef with the parameter host' }
   const protocol = /^https?:/i.test(host) ? 'http' : 'amqp'
   const { protocol: asked = 'auto', vhostName } = trigger.metadata
   if (asked !== 'auto' && asked !== protocol)
     return { reason: `protocol is ${asked}, and the host is an address of ${protocol}` }
   try {
-    return {
-      protocol,
-      access: accessOf(host, { ...user, ...(ca !== undefined && { 'ca.crt': ca }) }, vhostName || undefined),
-    }
+    return { protocol, access: accessOf(host, user, vhostName || undefined) }
   } catch (error) {
     if (error instanceof RabbitAccessError)
       return { reason: error.message.replace('`uri`', '`host`').replace('`ca.crt`', '`ca`') }
